@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * x86 instruction decoder: bytes in, struct x86_insn out.
+ *
+ * Pure C, see pure.h. The decoder looks at nothing but the bytes and the code
+ * size; what needs registers or segments is in x86_insn_linear().
+ */
+#ifndef MINIKVM_X86_DECODE_H
+#define MINIKVM_X86_DECODE_H
+
+#include "pure.h"
+
+/* No instruction is longer; the processor raises #GP(0) at the 16th byte. */
+#define X86_INSN_MAX	15
+
+/**
+ * enum x86_mode - code size, which decides how bytes are decoded
+ * @X86_MODE_16: real mode, virtual-8086 mode, or CS.D = 0
+ * @X86_MODE_32: CS.D = 1, protected or compatibility mode
+ * @X86_MODE_64: 64-bit mode (EFER.LMA = 1 and CS.L = 1)
+ */
+enum x86_mode {
+	X86_MODE_16 = 16,
+	X86_MODE_32 = 32,
+	X86_MODE_64 = 64,
+};
+
+/* Segment registers in the order of their encoding (and of the VMCS fields). */
+enum x86_seg {
+	X86_SEG_ES,
+	X86_SEG_CS,
+	X86_SEG_SS,
+	X86_SEG_DS,
+	X86_SEG_FS,
+	X86_SEG_GS,
+};
+
+/* General registers in the order of their encoding; R8 to R15 are 8 to 15. */
+enum x86_gpr {
+	X86_GPR_RAX,
+	X86_GPR_RCX,
+	X86_GPR_RDX,
+	X86_GPR_RBX,
+	X86_GPR_RSP,
+	X86_GPR_RBP,
+	X86_GPR_RSI,
+	X86_GPR_RDI,
+	X86_GPR_NONE = 0xff,	/* no base, no index */
+};
+
+/* What the instruction does. One value can have many forms (table rows). */
+enum x86_op {
+	X86_OP_NONE,
+	X86_OP_CLTS,
+	X86_OP_CPUID,
+	X86_OP_HLT,
+	X86_OP_IN,
+	X86_OP_INS,
+	X86_OP_INT,		/* INT n, INT3, INTO, INT1: see opcode */
+	X86_OP_INVD,
+	X86_OP_INVLPG,
+	X86_OP_LMSW,
+	X86_OP_MONITOR,
+	X86_OP_MOV,
+	X86_OP_MOV_CR,
+	X86_OP_MOV_DR,
+	X86_OP_MOVSX,		/* MOVSX and MOVSXD */
+	X86_OP_MOVZX,
+	X86_OP_MWAIT,
+	X86_OP_OUT,
+	X86_OP_OUTS,
+	X86_OP_PAUSE,
+	X86_OP_RDMSR,
+	X86_OP_RDPMC,
+	X86_OP_RDTSC,
+	X86_OP_RDTSCP,
+	X86_OP_SMSW,
+	X86_OP_VMCALL,
+	X86_OP_VMMCALL,
+	X86_OP_WBINVD,		/* WBINVD and WBNOINVD */
+	X86_OP_WRMSR,
+	X86_OP_XSETBV,
+};
+
+enum x86_opnd_kind {
+	X86_OPND_NONE,
+	X86_OPND_REG,		/* general register @reg, @high for AH to BH */
+	X86_OPND_MEM,		/* the memory operand, insn->mem */
+	X86_OPND_IMM,		/* insn->imm */
+	X86_OPND_CR,		/* control register @reg */
+	X86_OPND_DR,		/* debug register @reg */
+};
+
+/**
+ * struct x86_opnd - one operand
+ * @kind: enum x86_opnd_kind
+ * @reg: register number 0 to 15; with @high still 0 to 3, the register whose
+ *	bits 15:8 are meant
+ * @size: bytes, 0 when the instruction does not access the operand (INVLPG)
+ * @high: AH, CH, DH or BH
+ */
+struct x86_opnd {
+	u8 kind;
+	u8 reg;
+	u8 size;
+	bool high;
+};
+
+/**
+ * struct x86_mem - parts of the memory operand
+ * @disp: displacement or moffs, sign-extended; full 64 bits for moffs64
+ * @base: enum x86_gpr, X86_GPR_NONE when absent
+ * @index: enum x86_gpr, X86_GPR_NONE when absent
+ * @scale: 0 to 3, a shift count
+ * @seg: enum x86_seg: the override that counts, else the default segment
+ * @rip_rel: the address of the next instruction is the base
+ */
+struct x86_mem {
+	u64 disp;
+	u8 base;
+	u8 index;
+	u8 scale;
+	u8 seg;
+	bool rip_rel;
+};
+
+/* struct x86_insn, @flags */
+#define X86_INSN_LOCK	(1 << 0)	/* LOCK prefix, allowed here */
+#define X86_INSN_REP	(1 << 1)	/* F3 is the last of F2 and F3 */
+#define X86_INSN_REPNE	(1 << 2)	/* F2 is the last of F2 and F3 */
+#define X86_INSN_MODRM	(1 << 3)	/* @modrm is valid */
+#define X86_INSN_REX	(1 << 4)	/* a REX prefix counts */
+#define X86_INSN_CPL0	(1 << 5)	/* #GP(0) when CPL is not 0 */
+#define X86_INSN_STRING	(1 << 6)	/* REP repeats it, RSI/RDI advance */
+
+/**
+ * struct x86_insn - a decoded instruction
+ * @name: the manual's name of the instruction, for traces
+ * @row: the table row, for coverage: equal rows are equal pointers
+ * @imm: immediate, sign-extended to 64 bits (INT n, IN and OUT: zero-extended)
+ * @mem: valid when an operand is X86_OPND_MEM
+ * @opnd: destination first, as in the manual's Intel syntax
+ * @fault: after -EINVAL: what the guest must receive
+ * @op: what it does
+ * @mode: code size it was decoded for
+ * @len: bytes
+ * @flags: X86_INSN_*
+ * @opcode: last opcode byte
+ * @modrm: valid with X86_INSN_MODRM
+ * @op_size: operand size in bytes (2, 4, 8), 1 for the byte forms
+ * @addr_size: address size in bytes (2, 4, 8)
+ */
+struct x86_insn {
+	const char *name;
+	const void *row;
+	u64 imm;
+	struct x86_mem mem;
+	struct x86_opnd opnd[2];
+	struct x86_fault fault;
+	enum x86_op op;
+	enum x86_mode mode;
+	u16 flags;
+	u8 len;
+	u8 opcode;
+	u8 modrm;
+	u8 op_size;
+	u8 addr_size;
+};
+
+/**
+ * x86_decode() - decode one instruction
+ * @bytes: at CS:RIP
+ * @avail: how many bytes; those beyond X86_INSN_MAX are not looked at
+ * @mode: code size
+ * @insn: result; filled completely only when 0 is returned
+ *
+ * Return: 0, or
+ * -EAGAIN when the instruction is longer than @avail (fetch more bytes),
+ * -EINVAL when the processor raises an exception instead, in insn->fault: #UD
+ * for an invalid encoding, #GP(0) for more than 15 bytes (has_error_code is
+ * set: clear it in real mode),
+ * -EOPNOTSUPP when the table has no row for it. This is not #UD: the processor
+ * may well know the instruction.
+ */
+int x86_decode(const u8 *bytes, unsigned int avail, enum x86_mode mode,
+	       struct x86_insn *insn);
+
+/* Access rights, in the format of the VMCS ("Segment Registers"). */
+#define X86_AR_WR	(1u << 1)	/* data: writable; code: readable */
+#define X86_AR_DOWN	(1u << 2)	/* data: expand-down */
+#define X86_AR_CODE	(1u << 3)
+#define X86_AR_S	(1u << 4)	/* code or data, not system */
+#define X86_AR_P	(1u << 7)
+#define X86_AR_L	(1u << 13)
+#define X86_AR_DB	(1u << 14)
+#define X86_AR_UNUSABLE	(1u << 16)	/* null selector */
+
+/**
+ * struct x86_segment - a segment register with its hidden part
+ * @base: base; the upper 32 bits only matter in 64-bit mode
+ * @limit: last byte, in bytes whatever the granularity bit says
+ * @ar: X86_AR_*
+ */
+struct x86_segment {
+	u64 base;
+	u32 limit;
+	u32 ar;
+};
+
+/**
+ * struct x86_cpu_ops - access to the vCPU, called only for what is needed
+ * @get_gpr: all 64 bits of general register @reg (0 to 15)
+ * @set_gpr: write them
+ * @get_segment: read segment register @seg (enum x86_seg)
+ */
+struct x86_cpu_ops {
+	u64 (*get_gpr)(void *priv, unsigned int reg);
+	void (*set_gpr)(void *priv, unsigned int reg, u64 val);
+	void (*get_segment)(void *priv, unsigned int seg,
+			    struct x86_segment *out);
+};
+
+/**
+ * struct x86_cpu - the vCPU as decoder and emulator see it
+ * @ops: accessors
+ * @priv: their first argument
+ * @rip: address of the instruction (offset in CS)
+ * @mode: code size
+ * @prot: CR0.PE = 1 and RFLAGS.VM = 0: segments are checked by type, and
+ *	exceptions have error codes
+ * @la57: CR4.LA57 = 1 in 64-bit mode: 57-bit linear addresses
+ */
+struct x86_cpu {
+	const struct x86_cpu_ops *ops;
+	void *priv;
+	u64 rip;
+	enum x86_mode mode;
+	bool prot;
+	bool la57;
+};
+
+/**
+ * x86_seg_linear() - segment:offset to linear address, with all checks
+ * @cpu: the vCPU
+ * @seg: enum x86_seg
+ * @ea: effective address, already cut to the address size
+ * @size: bytes accessed, at least 1
+ * @write: the access writes
+ * @la: result
+ * @fault: filled for -EINVAL
+ *
+ * 64-bit mode: first and last byte must be canonical. Otherwise: the segment
+ * must be usable, its type must permit the access, and all bytes must be
+ * within its limit. #SS for the stack segment's limit, null and canonical
+ * violations, #GP for all else. Alignment (#AC) is not checked.
+ *
+ * Return: 0 or -EINVAL.
+ */
+int x86_seg_linear(const struct x86_cpu *cpu, unsigned int seg, u64 ea,
+		   unsigned int size, bool write, u64 *la,
+		   struct x86_fault *fault);
+
+/**
+ * x86_insn_ea() - effective address of the memory operand
+ * @insn: decoded instruction with an X86_OPND_MEM operand
+ * @cpu: the vCPU
+ *
+ * Return: the offset in segment insn->mem.seg, cut to the address size.
+ */
+u64 x86_insn_ea(const struct x86_insn *insn, const struct x86_cpu *cpu);
+
+/**
+ * x86_insn_linear() - linear address of the memory operand
+ * @insn: decoded instruction with an X86_OPND_MEM operand
+ * @cpu: the vCPU
+ * @size: bytes accessed, at least 1
+ * @write: the access writes
+ * @la: result
+ * @fault: filled for -EINVAL
+ *
+ * x86_insn_ea() and x86_seg_linear() in one.
+ *
+ * Return: 0 or -EINVAL.
+ */
+int x86_insn_linear(const struct x86_insn *insn, const struct x86_cpu *cpu,
+		    unsigned int size, bool write, u64 *la,
+		    struct x86_fault *fault);
+
+/**
+ * x86_fetch_linear() - where to read instruction bytes
+ * @cpu: the vCPU
+ * @la: result: linear address of cpu->rip
+ * @fault: filled for -EINVAL: not even one byte can be fetched
+ *
+ * Return: how many bytes, 1 to X86_INSN_MAX, may be fetched before the limit
+ * of CS or the canonical range ends (when x86_decode() wants more than these:
+ * #GP(0)), or -EINVAL.
+ */
+int x86_fetch_linear(const struct x86_cpu *cpu, u64 *la,
+		     struct x86_fault *fault);
+
+/**
+ * x86_next_rip() - instruction pointer after an instruction
+ * @mode: code size
+ * @rip: instruction pointer before it
+ * @len: its length
+ *
+ * Return: the sum, cut to 32 bits outside 64-bit mode.
+ */
+static inline u64 x86_next_rip(enum x86_mode mode, u64 rip, unsigned int len)
+{
+	rip += len;
+	return mode == X86_MODE_64 ? rip : (u32)rip;
+}
+
+#endif /* MINIKVM_X86_DECODE_H */
