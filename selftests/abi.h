@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the ABI tests share: ioctls that return a negative errno, rows of
+ * expected results, memory that faults where it is told to, and the smallest
+ * machine that can run a real-mode guest.
+ *
+ * The same programs run against minikvm and against stock KVM: its errno are
+ * the reference.
+ */
+#ifndef SELFTESTS_ABI_H
+#define SELFTESTS_ABI_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <linux/kvm.h>
+
+#include "kselftest_harness.h"
+
+#define PAGE		4096UL
+#define ARRAY_LEN(a)	(sizeof(a) / sizeof((a)[0]))
+
+/* A row's result that is no errno: any value from 0 up. */
+#define OK_ANY		0x10000
+/* A second result that a row allows; -ENOTHING when there is none. */
+#define ENOTHING	0
+
+static inline const char *abi_device(void)
+{
+	const char *path = getenv("MINIKVM_DEVICE");
+
+	return path && *path ? path : "/dev/minikvm";
+}
+
+/* Stock KVM has more of everything; some rows are about minikvm alone. */
+static inline bool abi_is_minikvm(void)
+{
+	const char *name = strrchr(abi_device(), '/');
+
+	return strcmp(name ? name + 1 : abi_device(), "kvm") != 0;
+}
+
+static inline int abi_open(void)
+{
+	return open(abi_device(), O_RDWR | O_CLOEXEC);
+}
+
+/* The ioctl's result, or minus errno. */
+static inline long xioctl_long(int fd, unsigned long request, unsigned long arg)
+{
+	int ret = ioctl(fd, request, arg);
+
+	return ret < 0 ? -errno : ret;
+}
+
+#define xioctl(fd, request, arg) \
+	xioctl_long(fd, request, (unsigned long)(arg))
+
+static inline int abi_cap(int fd, unsigned long cap)
+{
+	return (int)xioctl(fd, KVM_CHECK_EXTENSION, cap);
+}
+
+/* Check a row's result; the row's name is printed when it is wrong. */
+#define EXPECT_ROW(want, got, name) do {				\
+	long __want = (want), __got = (got);				\
+	if (__want == OK_ANY) {						\
+		EXPECT_LE(0, __got)					\
+			TH_LOG("row: %s", (name));			\
+	} else {							\
+		EXPECT_EQ(__want, __got)				\
+			TH_LOG("row: %s", (name));			\
+	}								\
+} while (0)
+
+/* The same with a second result that is as good. */
+#define EXPECT_ROW2(want, other, got, name) do {			\
+	long __got2 = (got);						\
+	EXPECT_ROW(__got2 == (other) ? __got2 : (want), __got2, name);	\
+} while (0)
+
+/*
+ * @len bytes that end where the mapping ends: one byte more faults. Aligned
+ * only as far as @len is. Freed by guarded_free().
+ */
+static inline void *guarded_alloc(size_t len)
+{
+	size_t pages = (len + PAGE - 1) / PAGE * PAGE;
+	char *p = mmap(NULL, pages + PAGE, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED || mprotect(p + pages, PAGE, PROT_NONE))
+		return NULL;
+	return p + pages - len;
+}
+
+static inline void guarded_free(void *p, size_t len)
+{
+	size_t pages = (len + PAGE - 1) / PAGE * PAGE;
+
+	munmap((char *)p + len - pages, pages + PAGE);
+}
+
+/* Random numbers: the seed is printed, so a failure can be had again. */
+static inline uint64_t abi_random(void)
+{
+	static uint64_t x;
+
+	if (!x) {
+		const char *seed = getenv("ABI_SEED");
+
+		x = seed ? strtoull(seed, NULL, 0) : (uint64_t)time(NULL) << 16 | getpid();
+		x |= 1;
+		printf("# ABI_SEED=%#llx\n", (unsigned long long)x);
+		fflush(stdout);
+	}
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	return x * 0x2545f4914f6cdd1dULL;
+}
+
+static inline void abi_random_fill(void *p, size_t len)
+{
+	unsigned char *b = p;
+
+	while (len--)
+		*b++ = abi_random() >> 32;
+}
+
+static inline void abi_sleep_ms(unsigned int ms)
+{
+	struct timespec ts = { ms / 1000, ms % 1000 * 1000000L };
+
+	while (nanosleep(&ts, &ts) && errno == EINTR)
+		;
+}
+
+/*
+ * The smallest machine: MACHINE_MEM bytes at GPA 0, one vCPU in real mode with
+ * flat 64 KiB segments, code at MACHINE_CODE.
+ */
+#define MACHINE_MEM	0x10000UL
+#define MACHINE_CODE	0x1000
+#define MACHINE_HOLE	0x20000	/* no memory from here on */
+
+struct machine {
+	int dev;
+	int vm;
+	int vcpu;
+	size_t run_size;
+	struct kvm_run *run;
+	uint8_t *mem;
+};
+
+static inline long machine_slot(const struct machine *m, uint32_t slot, uint32_t flags,
+				uint64_t gpa, uint64_t size, const void *hva)
+{
+	struct kvm_userspace_memory_region region = {
+		.slot = slot,
+		.flags = flags,
+		.guest_phys_addr = gpa,
+		.memory_size = size,
+		.userspace_addr = (uintptr_t)hva,
+	};
+
+	return xioctl(m->vm, KVM_SET_USER_MEMORY_REGION, &region);
+}
+
+/* Put the vCPU at @rip, in real mode with zero segment bases. */
+static inline long machine_enter_at(const struct machine *m, uint64_t rip)
+{
+	struct kvm_sregs sregs;
+	struct kvm_regs regs = { .rip = rip, .rflags = 2, .rsp = 0x8000 };
+	struct kvm_segment *seg[] = {
+		&sregs.cs, &sregs.ds, &sregs.es, &sregs.fs, &sregs.gs, &sregs.ss,
+	};
+	unsigned int i;
+	long ret;
+
+	ret = xioctl(m->vcpu, KVM_GET_SREGS, &sregs);
+	if (ret)
+		return ret;
+	for (i = 0; i < ARRAY_LEN(seg); i++) {
+		seg[i]->base = 0;
+		seg[i]->selector = 0;
+	}
+	ret = xioctl(m->vcpu, KVM_SET_SREGS, &sregs);
+	if (ret)
+		return ret;
+	return xioctl(m->vcpu, KVM_SET_REGS, &regs);
+}
+
+/* Give back what machine_init() made, as far as it is still there. */
+static inline void machine_destroy(struct machine *m)
+{
+	if (m->run)
+		munmap(m->run, m->run_size);
+	if (m->vcpu >= 0)
+		close(m->vcpu);
+	if (m->vm >= 0)
+		close(m->vm);
+	if (m->dev >= 0)
+		close(m->dev);
+	if (m->mem)
+		munmap(m->mem, MACHINE_MEM);
+	*m = (struct machine){ .dev = -1, .vm = -1, .vcpu = -1 };
+}
+
+/* Return: NULL, or the step that failed; errno says how. */
+static inline const char *machine_init(struct machine *m)
+{
+	long ret;
+
+	*m = (struct machine){ .dev = -1, .vm = -1, .vcpu = -1 };
+	m->dev = abi_open();
+	if (m->dev < 0)
+		return "open";
+	m->vm = ioctl(m->dev, KVM_CREATE_VM, 0);
+	if (m->vm < 0)
+		return "KVM_CREATE_VM";
+	/* Stock KVM wants it where the CPU has no unrestricted guest. */
+	if (ioctl(m->vm, KVM_SET_TSS_ADDR, 0xfffbd000))
+		return "KVM_SET_TSS_ADDR";
+	m->mem = mmap(NULL, MACHINE_MEM, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (m->mem == MAP_FAILED) {
+		m->mem = NULL;
+		return "mmap of guest memory";
+	}
+	ret = machine_slot(m, 0, 0, 0, MACHINE_MEM, m->mem);
+	if (ret)
+		return "KVM_SET_USER_MEMORY_REGION";
+	m->vcpu = ioctl(m->vm, KVM_CREATE_VCPU, 0);
+	if (m->vcpu < 0)
+		return "KVM_CREATE_VCPU";
+	m->run_size = ioctl(m->dev, KVM_GET_VCPU_MMAP_SIZE, 0);
+	m->run = mmap(NULL, m->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, m->vcpu, 0);
+	if (m->run == MAP_FAILED) {
+		m->run = NULL;
+		return "mmap of the run struct";
+	}
+	if (machine_enter_at(m, MACHINE_CODE))
+		return "initial registers";
+	return NULL;
+}
+
+#define MACHINE_INIT(m) do {						\
+	const char *__step = machine_init(m);				\
+	ASSERT_EQ(NULL, __step)						\
+		TH_LOG("%s: %s", __step, strerror(errno));		\
+} while (0)
+
+/*
+ * Guest code. GUEST(name, "instructions") defines the array name[] and its
+ * end; GUEST_LOAD(m, name) copies it to MACHINE_CODE.
+ */
+#define GUEST(name, code)						\
+	asm(".pushsection .rodata, \"a\"\n"				\
+	    ".code16\n"							\
+	    #name ": " code "\n"					\
+	    #name "_end:\n"						\
+	    ".code64\n"							\
+	    ".popsection\n");						\
+	extern const uint8_t name[], name##_end[]
+
+#define GUEST_LOAD(m, name)						\
+	memcpy((m)->mem + MACHINE_CODE, name, name##_end - name)
+
+static inline long machine_run(const struct machine *m)
+{
+	return xioctl(m->vcpu, KVM_RUN, 0);
+}
+
+static inline uint8_t *machine_io_data(const struct machine *m)
+{
+	return (uint8_t *)m->run + m->run->io.data_offset;
+}
+
+#endif
