@@ -6,7 +6,6 @@ staging directory is needed. It is not compressed: unpacking would cost more
 time in the emulated machine than reading a few megabytes.
 """
 
-import hashlib
 import lzma
 import os
 import re
@@ -14,7 +13,7 @@ import stat
 import subprocess
 from pathlib import Path
 
-from .cache import cache_dir, locked
+from .build import compiled
 from .errors import TestvmError
 from .kernels import Kernel
 
@@ -78,28 +77,6 @@ class Cpio:
         """Return the whole archive."""
         self._append("TRAILER!!!", 0, b"", (0, 0))
         return b"".join(self.chunks)
-
-
-def _guest_helper() -> bytes:
-    """Return the static program that carries the output out of the machine."""
-    source = GUEST / "tvout.c"
-    digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
-    binary = cache_dir() / "testvm" / f"tvout-{digest}"
-    with locked("testvm"):
-        if not binary.exists():
-            binary.parent.mkdir(exist_ok=True)
-            scratch = binary.with_suffix(f".{os.getpid()}")
-            try:
-                subprocess.run(["gcc", "-O2", "-Wall", "-static", "-s", "-o", scratch, source], check=True,
-                               capture_output=True, text=True)
-            except FileNotFoundError as error:
-                raise TestvmError("gcc not found",
-                                  hint="apt-get install gcc libc6-dev") from error
-            except subprocess.CalledProcessError as error:
-                raise TestvmError(f"cannot compile {source.name}:\n{error.stderr}",
-                                  hint="apt-get install gcc libc6-dev") from error
-            scratch.rename(binary)
-    return binary.read_bytes()
 
 
 def _busybox(cpio: Cpio) -> None:
@@ -182,7 +159,7 @@ def build_initrd(kernel: Kernel, files: list[tuple[Path, str]], modules: list[st
     cpio.file("etc/group", b"root:x:0:\nnogroup:x:65534:\n")
     _busybox(cpio)
     cpio.file("init", (GUEST / "init").read_bytes(), 0o755)
-    cpio.file("bin/tvout", _guest_helper(), 0o755)
+    cpio.file("bin/tvout", compiled(GUEST / "tvout.c", ["-O2", "-Wall", "-static", "-s"]), 0o755)
     cpio.file("testvm/settings", "".join(f"{k}='{v}'\n" for k, v in settings.items()).encode())
     cpio.file("testvm/script", script, 0o755)
     _add_modules(cpio, kernel, modules)
