@@ -35,19 +35,32 @@ static FILE *open_exits(struct test_vcpu *vcpu)
 	return f;
 }
 
-uint64_t stats_exit_count(struct test_vcpu *vcpu, const char *name)
+/* The rows' names, one vendor's manual after the other. */
+static const char *const exit_rows[STATS_NUM][2] = {
+	[STATS_IO] = { "IO_INSTRUCTION", "IOIO" },
+	[STATS_HLT] = { "HLT", "HLT" },
+	[STATS_CPUID] = { "CPUID", "CPUID" },
+	[STATS_HYPERCALL] = { "VMCALL", "VMMCALL" },
+	[STATS_RDMSR] = { "MSR_READ", "MSR" },
+	[STATS_WRMSR] = { "MSR_WRITE", "MSR" },
+	[STATS_CR] = { "CR_ACCESS", "CR" },
+	[STATS_PAGE_FAULT] = { "EPT_VIOLATION", "NPF" },
+};
+
+uint64_t stats_exit_count(struct test_vcpu *vcpu, enum stats_exit what)
 {
 	FILE *f = open_exits(vcpu);
 	unsigned long long count;
 	char row[64];
 
 	while (fscanf(f, "%63s %llu", row, &count) == 2) {
-		if (strcmp(row, name) == 0) {
+		if (strcmp(row, exit_rows[what][0]) == 0 ||
+		    strcmp(row, exit_rows[what][1]) == 0) {
 			fclose(f);
 			return count;
 		}
 	}
-	TEST_FAIL("the exits file has no row %s", name);
+	TEST_FAIL("the exits file has no row %s", exit_rows[what][0]);
 }
 
 uint64_t stats_exit_total(struct test_vcpu *vcpu)

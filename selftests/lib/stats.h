@@ -11,12 +11,25 @@
 /* Has this device the statistics (that is: is it minikvm)? */
 bool stats_available(void);
 
+/* Exits that tests count, by what the guest did. */
+enum stats_exit {
+	STATS_IO,
+	STATS_HLT,
+	STATS_CPUID,
+	STATS_HYPERCALL,
+	STATS_RDMSR,
+	STATS_WRMSR,
+	STATS_CR,
+	STATS_PAGE_FAULT,	/* of the second level */
+	STATS_NUM
+};
+
 /*
- * How often the vCPU left the guest for a basic exit reason, by the name in
- * the module's table (IO_INSTRUCTION, CPUID, HLT ...). A name that is not in
- * the file ends the test.
+ * How often the vCPU left the guest for this. The module's file has a row for
+ * each basic exit reason, by the name in the CPU's manual; a file that has no
+ * row for @what ends the test.
  */
-uint64_t stats_exit_count(struct test_vcpu *vcpu, const char *name);
+uint64_t stats_exit_count(struct test_vcpu *vcpu, enum stats_exit what);
 
 /* All rows added up. */
 uint64_t stats_exit_total(struct test_vcpu *vcpu);

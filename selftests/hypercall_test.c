@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Hypercalls: the number is in RAX, arguments in RBX, RCX, RDX and RSI, the
+ * answer in RAX. And what every exit owes the guest: its other registers.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/time.h>
+#include <linux/kvm_para.h>
+
+#include "kselftest_harness.h"
+#include "lib/code.h"
+#include "lib/rand.h"
+#include "lib/stats.h"
+#include "lib/vm.h"
+
+GUEST_DECLARE(guest_endless);
+GUEST_DECLARE(guest_one_call);
+GUEST_DECLARE(guest_call_ring3);
+GUEST_DECLARE(guest_calls32);
+GUEST_DECLARE(guest_store_regs);
+
+/* Numbers that nobody has taken. */
+static uint64_t some_number(void)
+{
+	return rand_between(1000, 0x7fffffff);
+}
+
+TEST(unknown_number)
+{
+	struct test_vcpu *vcpu = vm_with_guest(MODE_LONG,
+					       GUEST_OF(guest_one_call));
+	struct kvm_regs regs, after;
+	int i;
+
+	for (i = 0; i < 16; i++) {
+		vcpu_get_regs(vcpu, &regs);
+		rand_fill(&regs, offsetof(struct kvm_regs, rip));
+		regs.rax = some_number();
+		regs.rip = GUEST_CODE;
+		vcpu_set_regs(vcpu, &regs);
+		vcpu_run_to_hlt(vcpu);
+		vcpu_get_regs(vcpu, &after);
+		TEST_EQ(-KVM_ENOSYS, after.rax, "answer");
+		/* VMCALL has three bytes, HLT one. */
+		TEST_EQ(GUEST_CODE + 4, after.rip, "RIP");
+		regs.rax = after.rax;
+		regs.rip = after.rip;
+		EXPECT_EQ(0, memcmp(&regs, &after, sizeof(regs)));
+	}
+	if (stats_available())
+		EXPECT_EQ(16, stats_exit_count(vcpu, STATS_HYPERCALL));
+	vm_destroy(vcpu->vm);
+}
+
+/* Ring 3 may not ask, whatever the number. */
+TEST(ring3)
+{
+	struct test_vcpu *vcpu = vm_with_guest(MODE_LONG_R3,
+					       GUEST_OF(guest_call_ring3));
+	struct guest_exception exc;
+	struct kvm_regs regs;
+
+	vcpu_get_regs(vcpu, &regs);
+	regs.rax = some_number();
+	regs.rbx = regs.rcx = regs.rdx = regs.rsi = 0x55;
+	vcpu_set_regs(vcpu, &regs);
+	exc = vcpu_run_to_exception(vcpu, VECTOR_UD, EXC_NO_ERROR);
+	EXPECT_EQ(GUEST_CODE + 3, exc.rip);
+	EXPECT_EQ(SEL_CODE64_R3, exc.cs);
+	vcpu_get_regs(vcpu, &regs);
+	EXPECT_EQ(-(uint64_t)EPERM, regs.rax);
+	EXPECT_EQ(0x55, regs.rbx);
+	EXPECT_EQ(0x55, regs.rsi);
+	vm_destroy(vcpu->vm);
+}
+
+static void no_action(int sig)
+{
+}
+
+/* An endless guest ends by a signal, between two instructions of it. */
+TEST(endless_until_signal)
+{
+	struct sigaction action = { .sa_handler = no_action };
+	struct itimerval timer = { .it_value.tv_usec = 30000 };
+	struct test_vcpu *vcpu = vm_with_guest(MODE_LONG,
+					       GUEST_OF(guest_endless));
+	struct kvm_regs regs;
+	int ret;
+
+	vcpu_get_regs(vcpu, &regs);
+	regs.rax = some_number();
+	regs.rdi = 2;
+	regs.rsi = 3;
+	regs.rdx = 3;
+	regs.rcx = 3;
+	vcpu_set_regs(vcpu, &regs);
+	ASSERT_EQ(0, sigaction(SIGVTALRM, &action, NULL));
+	ASSERT_EQ(0, sigaction(SIGALRM, &action, NULL));
+	ASSERT_EQ(0, setitimer(ITIMER_REAL, &timer, NULL));
+	ret = __vcpu_run(vcpu);
+	EXPECT_EQ(-1, ret);
+	EXPECT_EQ(EINTR, errno);
+	EXPECT_EQ(KVM_EXIT_INTR, vcpu->run->exit_reason);
+
+	vcpu_get_regs(vcpu, &regs);
+	switch (regs.rip - GUEST_CODE) {
+	case 0:		/* VMCALL is next, */
+	case 7:		/* or JMP, */
+		EXPECT_EQ(-KVM_ENOSYS + 1, regs.rax);
+		break;
+	case 3:		/* or ADD */
+		EXPECT_EQ(-KVM_ENOSYS, regs.rax);
+		break;
+	default:
+		EXPECT_EQ(GUEST_CODE, regs.rip);
+	}
+	EXPECT_EQ(2, regs.rdi);
+	EXPECT_EQ(3, regs.rsi);
+	EXPECT_EQ(3, regs.rdx);
+	EXPECT_EQ(3, regs.rcx);
+	if (stats_available())
+		EXPECT_LT(10, stats_exit_count(vcpu, STATS_HYPERCALL));
+	vm_destroy(vcpu->vm);
+}
+
+/* The tracepoint has the next call: these numbers, these arguments. */
+static void expect_traced(struct test_trace *trace, uint64_t nr,
+			  const uint64_t args[4])
+{
+	static const char *const keys[4] = { "a0", "a1", "a2", "a3" };
+	char line[512];
+	uint64_t value;
+	int i;
+
+	TEST_CHECK(trace_next(trace, line, sizeof(line)),
+		   "no event for call %#lx", nr);
+	TEST_CHECK(trace_value(line, "nr", &value), "no nr in: %s", line);
+	TEST_EQ(nr, value, "%s", line);
+	for (i = 0; i < 4; i++) {
+		TEST_CHECK(trace_value(line, keys[i], &value), "no %s in: %s",
+			   keys[i], line);
+		TEST_EQ(args[i], value, "%s of: %s", keys[i], line);
+	}
+}
+
+TEST(traced)
+{
+	struct test_vcpu *vcpu = vm_with_guest(MODE_LONG,
+					       GUEST_OF(guest_one_call));
+	struct test_trace *trace = trace_open();
+	uint64_t nr[20], args[20][4];
+	struct kvm_regs regs;
+	char line[512];
+	int i;
+
+	trace_enable(trace, trace_event("hypercall"), true);
+	vcpu_get_regs(vcpu, &regs);
+	for (i = 0; i < 20; i++) {
+		rand_fill(args[i], sizeof(args[i]));
+		regs.rax = nr[i] = some_number();
+		regs.rbx = args[i][0];
+		regs.rcx = args[i][1];
+		regs.rdx = args[i][2];
+		regs.rsi = args[i][3];
+		regs.rip = GUEST_CODE;
+		vcpu_set_regs(vcpu, &regs);
+		vcpu_run_to_hlt(vcpu);
+	}
+	trace_enable(trace, trace_event("hypercall"), false);
+	for (i = 0; i < 20; i++)
+		expect_traced(trace, nr[i], args[i]);
+	EXPECT_FALSE(trace_next(trace, line, sizeof(line)));
+	trace_close(trace);
+	vm_destroy(vcpu->vm);
+}
+
+/* Outside 64-bit mode only the low halves of the registers count. */
+TEST(traced_32bit)
+{
+	struct test_vcpu *vcpu = vm_with_guest(MODE_PROT32,
+					       GUEST_OF(guest_calls32));
+	static const uint64_t args[4] = { 0x80000001, 2, 3, 0xffffffff };
+	struct test_trace *trace = trace_open();
+	struct kvm_regs regs;
+
+	trace_enable(trace, trace_event("hypercall"), true);
+	vcpu_run_to_hlt(vcpu);
+	trace_enable(trace, trace_event("hypercall"), false);
+	expect_traced(trace, 0x12345, args);
+	vcpu_get_regs(vcpu, &regs);
+	EXPECT_EQ((uint32_t)-KVM_ENOSYS, (uint32_t)regs.rax);
+	trace_close(trace);
+	vm_destroy(vcpu->vm);
+}
+
+/*
+ * Fifteen general registers and RSP with random patterns across exits of
+ * several kinds, as the guest sees them and as KVM_GET_REGS does.
+ */
+static void check_pattern(int kind)
+{
+	static const uint8_t insns[][4] = {
+		{ 0xe6, 0x80, 0x90, 0x90 },	/* out %al, $0x80 */
+		{ 0xe7, 0x80, 0x90, 0x90 },	/* out %eax, $0x80 */
+		{ 0x0f, 0x01, 0xc1, 0x90 },	/* vmcall */
+		{ 0xf4, 0x90, 0x90, 0x90 },	/* hlt */
+	};
+	struct test_vcpu *vcpu = vm_with_guest(MODE_LONG,
+					       GUEST_OF(guest_store_regs));
+	uint64_t stored[16];
+	struct kvm_regs want, regs;
+	int round, i;
+
+	vm_write(vcpu->vm, GUEST_CODE, insns[kind], 4);
+	for (round = 0; round < 12; round++) {
+		rand_fill(&want, sizeof(want));
+		want.rip = GUEST_CODE;
+		want.rflags = 2;
+		if (kind == 2)
+			want.rax = some_number();
+		vcpu_set_regs(vcpu, &want);
+		vcpu_run(vcpu);
+		if (kind < 2)
+			vcpu_expect(vcpu, KVM_EXIT_IO);
+		if (kind != 2) {
+			/* The exit itself changed nothing. */
+			vcpu_get_regs(vcpu, &regs);
+			for (i = RAX; i <= R15; i++)
+				TEST_EQ(*regs_gpr(&want, i),
+					*regs_gpr(&regs, i),
+					"kind %d, register %d at the exit",
+					kind, i);
+			vcpu_run(vcpu);
+		} else {
+			want.rax = -KVM_ENOSYS;
+		}
+		vcpu_expect(vcpu, KVM_EXIT_HLT);
+		vm_read(vcpu->vm, GUEST_DATA, stored, sizeof(stored));
+		for (i = RAX; i <= R15; i++)
+			TEST_EQ(*regs_gpr(&want, i), stored[i],
+				"kind %d, register %d in the guest", kind, i);
+	}
+	vm_destroy(vcpu->vm);
+}
+
+TEST(registers_survive_out)
+{
+	check_pattern(0);
+	check_pattern(1);
+}
+
+TEST(registers_survive_hypercall)
+{
+	check_pattern(2);
+}
+
+TEST(registers_survive_hlt)
+{
+	check_pattern(3);
+}
+
+TEST_HARNESS_MAIN
