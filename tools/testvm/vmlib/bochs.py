@@ -48,6 +48,10 @@ class Bochs(Machine):
     summary = "Bochs: Intel VMX, EPT, unrestricted guest (by CPU model)"
     arch = "x86_64"
     channel = "parport"
+    known_splats = [
+        r"at arch/x86/kernel/fpu/xstate\.c:\d+ fpu__init_system_xstate",  # skylake: sizes of XSAVE areas
+        r"at arch/x86/kernel/cpu/topology_common\.c:\d+ parse_legacy",   # 6.12: CPUID leaf 4 of one CPU
+    ]
     default_cpu = "haswell"
     cpu_models = {
         "penryn": "core2_penryn_t9600",             # VMX, no EPT

@@ -35,6 +35,7 @@ class Machine(ABC):
     default_cpu: ClassVar[str]
     cpu_models: ClassVar[dict[str, str]]    # name for users -> name of the emulator
     channel: ClassVar[str]                  # see guest/tvout.c
+    known_splats: ClassVar[list[str]] = []  # complaints of stock kernels about the emulator itself
     terminal: ClassVar[str] = "/dev/ttyS0"  # for --shell
 
     def __init__(self, spec: Spec, directory: Path):
