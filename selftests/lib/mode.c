@@ -210,23 +210,32 @@ static struct kvm_segment gdt_segment(struct test_vm *vm, uint16_t sel)
 	return seg;
 }
 
+/* Real mode as after reset, apart from the code segment's base of 0. */
 static void set_real(struct kvm_sregs *s)
 {
 	struct kvm_segment *data[] = { &s->ds, &s->es, &s->fs, &s->gs, &s->ss };
+	struct kvm_segment seg = {
+		.limit = 0xffff, .type = 3, .s = 1, .present = 1,
+	};
 	unsigned int i;
 
-	s->cs.selector = 0;
-	s->cs.base = 0;
-	for (i = 0; i < sizeof(data) / sizeof(data[0]); i++) {
-		data[i]->selector = 0;
-		data[i]->base = 0;
-	}
+	s->cr0 = CR0_ET;
+	s->cr3 = 0;
+	s->cr4 = 0;
+	s->efer = 0;
+	for (i = 0; i < sizeof(data) / sizeof(data[0]); i++)
+		*data[i] = seg;
+	s->cs = seg;
+	s->cs.type = 11;
+	s->tr = (struct kvm_segment){ .limit = 0xffff, .type = 11, .present = 1 };
+	s->ldt = (struct kvm_segment){ .limit = 0xffff, .type = 2, .present = 1 };
+	s->gdt = s->idt = (struct kvm_dtable){ .limit = 0xffff };
 }
 
 /*
  * Put the vCPU into @mode, with all tables in place, general registers zero
- * apart from RIP and RSP, interrupts off. What the mode does not say keeps
- * its reset value.
+ * apart from RIP and RSP, interrupts off. Used again on the same vCPU it starts
+ * a new guest, unless KVM_RUN was left in the middle of an instruction.
  */
 void vcpu_set_mode(struct test_vcpu *vcpu, enum test_mode mode)
 {

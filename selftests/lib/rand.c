@@ -55,6 +55,12 @@ void rand_fill(void *buf, size_t size)
 {
 	uint8_t *p = buf;
 
-	while (size--)
-		*p++ = rand_u64();
+	while (size) {
+		uint64_t value = rand_u64();
+		size_t n = size < sizeof(value) ? size : sizeof(value);
+
+		memcpy(p, &value, n);
+		p += n;
+		size -= n;
+	}
 }
