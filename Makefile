@@ -22,8 +22,8 @@ module:
 tools:
 	@$(MAKE) --no-print-directory -C tools/minikvm
 
-modules_install: module
-	@$(TESTVM)/install-module $(if $(KDIR),--kdir $(KDIR))
+modules_install:
+	@$(TESTVM)/build-module --install $(if $(KDIR),--kdir $(KDIR))
 
 install: modules_install tools
 	install -D -m 755 tools/minikvm/minikvm $(DESTDIR)$(PREFIX)/bin/minikvm
