@@ -30,33 +30,13 @@
 
 #include "kselftest_harness.h"
 
-#define PAGE		4096UL
+#include "lib/rand.h"
+#include "lib/vm.h"
+
 #define ARRAY_LEN(a)	(sizeof(a) / sizeof((a)[0]))
 
 /* A row's result that is no errno: any value from 0 up. */
 #define OK_ANY		0x10000
-/* A second result that a row allows; -ENOTHING when there is none. */
-#define ENOTHING	0
-
-static inline const char *abi_device(void)
-{
-	const char *path = getenv("MINIKVM_DEVICE");
-
-	return path && *path ? path : "/dev/minikvm";
-}
-
-/* Stock KVM has more of everything; some rows are about minikvm alone. */
-static inline bool abi_is_minikvm(void)
-{
-	const char *name = strrchr(abi_device(), '/');
-
-	return strcmp(name ? name + 1 : abi_device(), "kvm") != 0;
-}
-
-static inline int abi_open(void)
-{
-	return open(abi_device(), O_RDWR | O_CLOEXEC);
-}
 
 /* The ioctl's result, or minus errno. */
 static inline long xioctl_long(int fd, unsigned long request, unsigned long arg)
@@ -69,7 +49,7 @@ static inline long xioctl_long(int fd, unsigned long request, unsigned long arg)
 #define xioctl(fd, request, arg) \
 	xioctl_long(fd, request, (unsigned long)(arg))
 
-static inline int abi_cap(int fd, unsigned long cap)
+static inline int cap_of(int fd, unsigned long cap)
 {
 	return (int)xioctl(fd, KVM_CHECK_EXTENSION, cap);
 }
@@ -98,47 +78,20 @@ static inline int abi_cap(int fd, unsigned long cap)
  */
 static inline void *guarded_alloc(size_t len)
 {
-	size_t pages = (len + PAGE - 1) / PAGE * PAGE;
-	char *p = mmap(NULL, pages + PAGE, PROT_READ | PROT_WRITE,
+	size_t pages = (len + TEST_PAGE - 1) / TEST_PAGE * TEST_PAGE;
+	char *p = mmap(NULL, pages + TEST_PAGE, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	if (p == MAP_FAILED || mprotect(p + pages, PAGE, PROT_NONE))
+	if (p == MAP_FAILED || mprotect(p + pages, TEST_PAGE, PROT_NONE))
 		return NULL;
 	return p + pages - len;
 }
 
 static inline void guarded_free(void *p, size_t len)
 {
-	size_t pages = (len + PAGE - 1) / PAGE * PAGE;
+	size_t pages = (len + TEST_PAGE - 1) / TEST_PAGE * TEST_PAGE;
 
-	munmap((char *)p + len - pages, pages + PAGE);
-}
-
-/* Random numbers: the seed is printed, so a failure can be had again. */
-static inline uint64_t abi_random(void)
-{
-	static uint64_t x;
-
-	if (!x) {
-		const char *seed = getenv("ABI_SEED");
-
-		x = seed ? strtoull(seed, NULL, 0) : (uint64_t)time(NULL) << 16 | getpid();
-		x |= 1;
-		printf("# ABI_SEED=%#llx\n", (unsigned long long)x);
-		fflush(stdout);
-	}
-	x ^= x << 13;
-	x ^= x >> 7;
-	x ^= x << 17;
-	return x * 0x2545f4914f6cdd1dULL;
-}
-
-static inline void abi_random_fill(void *p, size_t len)
-{
-	unsigned char *b = p;
-
-	while (len--)
-		*b++ = abi_random() >> 32;
+	munmap((char *)p + len - pages, pages + TEST_PAGE);
 }
 
 static inline void abi_sleep_ms(unsigned int ms)
@@ -226,7 +179,7 @@ static inline const char *machine_init(struct machine *m)
 	long ret;
 
 	*m = (struct machine){ .dev = -1, .vm = -1, .vcpu = -1 };
-	m->dev = abi_open();
+	m->dev = open(test_device(), O_RDWR | O_CLOEXEC);
 	if (m->dev < 0)
 		return "open";
 	m->vm = ioctl(m->dev, KVM_CREATE_VM, 0);

@@ -54,8 +54,8 @@ TEST_F(fds, version_and_mmap_size)
 
 	/* At least the run struct and the PIO data page. */
 	size = xioctl(self->m.dev, KVM_GET_VCPU_MMAP_SIZE, 0);
-	EXPECT_LE((long)(2 * PAGE), size);
-	EXPECT_EQ(0, size % PAGE);
+	EXPECT_LE((long)(2 * TEST_PAGE), size);
+	EXPECT_EQ(0, size % TEST_PAGE);
 }
 
 TEST_F(fds, create_vm_types)
@@ -65,7 +65,7 @@ TEST_F(fds, create_vm_types)
 		1UL << 32, 1UL << 63, -1UL,
 	};
 	/* A bit for each type, where the capability exists; else type 0 alone. */
-	unsigned long known = abi_cap(self->m.dev, 235 /* KVM_CAP_VM_TYPES */);
+	unsigned long known = cap_of(self->m.dev, 235 /* KVM_CAP_VM_TYPES */);
 	unsigned int i;
 	char name[40];
 
@@ -101,7 +101,7 @@ TEST(open_modes)
 	int fd, vm;
 
 	for (i = 0; i < ARRAY_LEN(modes); i++) {
-		fd = open(abi_device(), modes[i]);
+		fd = open(test_device(), modes[i]);
 		ASSERT_LE(0, fd);
 		EXPECT_EQ(12, xioctl(fd, KVM_GET_API_VERSION, 0));
 		vm = xioctl(fd, KVM_CREATE_VM, 0);
@@ -115,10 +115,10 @@ TEST(node)
 {
 	struct stat st;
 
-	ASSERT_EQ(0, stat(abi_device(), &st));
+	ASSERT_EQ(0, stat(test_device(), &st));
 	EXPECT_TRUE(S_ISCHR(st.st_mode));
 	EXPECT_EQ(10, major(st.st_rdev));
-	if (abi_is_minikvm()) {
+	if (test_device_is_minikvm()) {
 		EXPECT_EQ(0600, st.st_mode & 07777);
 		EXPECT_EQ(0, st.st_uid);
 		EXPECT_EQ(0, st.st_gid);
@@ -212,17 +212,17 @@ TEST_F(fds, capabilities)
 
 	for (i = 0; i < CAP_WALK; i++) {
 		const struct cap_row *row = cap_find(i);
-		int dev = abi_cap(self->m.dev, i);
-		int vm = abi_cap(self->m.vm, i);
+		int dev = cap_of(self->m.dev, i);
+		int vm = cap_of(self->m.vm, i);
 
 		EXPECT_LE(0, dev)
 			TH_LOG("capability %u", i);
 		if (row) {
-			EXPECT_TRUE(dev >= row->min && (dev <= row->max || !abi_is_minikvm()))
+			EXPECT_TRUE(dev >= row->min && (dev <= row->max || !test_device_is_minikvm()))
 				TH_LOG("capability %u (%s) is %d on the device, not %d..%d; shown by %s",
 				       i, row->name, dev, row->min, row->max, row->test);
 		}
-		if (!abi_is_minikvm())
+		if (!test_device_is_minikvm())
 			continue;
 		if (!row)
 			EXPECT_EQ(0, dev)
@@ -233,16 +233,16 @@ TEST_F(fds, capabilities)
 
 	/* The argument is looked at as a whole. */
 	for (i = 0; i < ARRAY_LEN(absurd); i++) {
-		EXPECT_EQ(0, abi_cap(self->m.dev, absurd[i]))
+		EXPECT_EQ(0, cap_of(self->m.dev, absurd[i]))
 			TH_LOG("capability %#lx on the device", absurd[i]);
-		EXPECT_EQ(0, abi_cap(self->m.vm, absurd[i]))
+		EXPECT_EQ(0, cap_of(self->m.vm, absurd[i]))
 			TH_LOG("capability %#lx on the VM", absurd[i]);
 	}
 
-	EXPECT_LE(abi_cap(self->m.dev, KVM_CAP_NR_VCPUS),
-		  abi_cap(self->m.dev, KVM_CAP_MAX_VCPUS));
-	EXPECT_LE(abi_cap(self->m.dev, KVM_CAP_MAX_VCPUS),
-		  abi_cap(self->m.dev, KVM_CAP_MAX_VCPU_ID));
+	EXPECT_LE(cap_of(self->m.dev, KVM_CAP_NR_VCPUS),
+		  cap_of(self->m.dev, KVM_CAP_MAX_VCPUS));
+	EXPECT_LE(cap_of(self->m.dev, KVM_CAP_MAX_VCPUS),
+		  cap_of(self->m.dev, KVM_CAP_MAX_VCPU_ID));
 }
 
 /* --- KVM_GET_SUPPORTED_CPUID ------------------------------------------------- */
@@ -308,7 +308,7 @@ TEST_F(fds, supported_cpuid)
 	}
 
 	EXPECT_EQ(-EFAULT, xioctl(self->m.dev, KVM_GET_SUPPORTED_CPUID, 0));
-	EXPECT_EQ(-EFAULT, xioctl(self->m.dev, KVM_GET_SUPPORTED_CPUID, -PAGE));
+	EXPECT_EQ(-EFAULT, xioctl(self->m.dev, KVM_GET_SUPPORTED_CPUID, -TEST_PAGE));
 }
 
 TEST_F(fds, supported_cpuid_contents)
@@ -368,9 +368,9 @@ TEST_F(fds, supported_cpuid_contents)
 			EXPECT_LE(0x80000008, e->eax);
 		}
 		/* A guest gets no VMX and no SVM: they are not virtualised. */
-		if (abi_is_minikvm() && e->function == 1)
+		if (test_device_is_minikvm() && e->function == 1)
 			EXPECT_EQ(0, e->ecx & (1 << 5));
-		if (abi_is_minikvm() && e->function == 0x80000001)
+		if (test_device_is_minikvm() && e->function == 0x80000001)
 			EXPECT_EQ(0, e->ecx & (1 << 2));
 		if (e->function == 0x80000008) {
 			EXPECT_LE(32, e->eax & 0xff);
@@ -617,7 +617,7 @@ TEST_F(fds, ioctls_without_capability)
 	for (i = 0; i < ARRAY_LEN(rows); i++) {
 		int fd = fd_of(&self->m, rows[i].kind);
 
-		if (!abi_is_minikvm() || abi_cap(self->m.vm, rows[i].cap))
+		if (!test_device_is_minikvm() || cap_of(self->m.vm, rows[i].cap))
 			continue;
 		EXPECT_ROW(unknown_errno[rows[i].kind], xioctl(fd, rows[i].request, buf),
 			   rows[i].name);
@@ -655,8 +655,8 @@ TEST_F(fds, bad_pointers)
 	char *none, *readonly, name[80];
 	unsigned int i;
 
-	none = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	readonly = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	none = mmap(NULL, TEST_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	readonly = mmap(NULL, TEST_PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ASSERT_TRUE(none != MAP_FAILED && readonly != MAP_FAILED);
 
 	for (i = 0; i < ARRAY_LEN(rows); i++) {
@@ -693,8 +693,8 @@ TEST_F(fds, bad_pointers)
 			EXPECT_ROW(-EFAULT, xioctl(fd, rows[i].request, readonly), name);
 		}
 	}
-	munmap(none, PAGE);
-	munmap(readonly, PAGE);
+	munmap(none, TEST_PAGE);
+	munmap(readonly, TEST_PAGE);
 }
 
 /* Files that can do nothing but ioctl, and mmap on a vCPU. */
@@ -714,7 +714,7 @@ TEST_F(fds, file_operations)
 			TH_LOG("write to the %s", fd_names[k]);
 		if (k == VCPU)
 			continue;
-		EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0));
+		EXPECT_EQ(MAP_FAILED, mmap(NULL, TEST_PAGE, PROT_READ, MAP_SHARED, fd, 0));
 		EXPECT_EQ(ENODEV, errno)
 			TH_LOG("mmap of the %s", fd_names[k]);
 	}
@@ -758,7 +758,7 @@ TEST_F(fds, compat)
 	if (!WIFEXITED(status) || WEXITSTATUS(status))
 		SKIP(return, "no IA32 emulation");
 
-	region = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE,
+	region = mmap(NULL, 2 * TEST_PAGE, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
 	ASSERT_NE(MAP_FAILED, (void *)region);
 	regs = (void *)(region + 1);
@@ -770,7 +770,7 @@ TEST_F(fds, compat)
 	vcpu = ioctl32(vm, KVM_CREATE_VCPU, 0);
 	ASSERT_LE(0, vcpu);
 	*region = (struct kvm_userspace_memory_region) {
-		.memory_size = PAGE,
+		.memory_size = TEST_PAGE,
 		.userspace_addr = (uintptr_t)region,
 	};
 	EXPECT_EQ(0, ioctl32(vm, KVM_SET_USER_MEMORY_REGION, (uintptr_t)region));
