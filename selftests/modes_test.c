@@ -1,0 +1,546 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Modes and exceptions: a guest that goes through every mode by itself, what a
+ * new vCPU looks like, what handlers in the guest see, and the two ways in
+ * which a vCPU cannot go on: triple fault and refused entry.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "kselftest_harness.h"
+#include "lib/code.h"
+#include "lib/rand.h"
+#include "lib/vm.h"
+
+#define MARK	0x80
+
+GUEST_DECLARE(guest_all_modes);
+GUEST_DECLARE(guest_own_handlers);
+extern const uint8_t own_de[], own_ud[], own_pf[];
+
+static uint32_t next_mark(struct test_vcpu *vcpu, int size)
+{
+	uint32_t value = 0;
+
+	memcpy(&value, vcpu_run_to_io(vcpu, KVM_EXIT_IO_OUT, MARK, size, 1),
+	       size);
+	return value;
+}
+
+TEST(all_modes_in_one_guest)
+{
+	struct test_vcpu *vcpu = vm_with_guest(MODE_REAL,
+					       GUEST_OF(guest_all_modes));
+	struct kvm_sregs s;
+
+	EXPECT_EQ(1, next_mark(vcpu, 1));
+	vcpu_get_sregs(vcpu, &s);
+	EXPECT_EQ(0x1234, s.es.selector);
+	EXPECT_EQ(0x12340, s.es.base);
+	EXPECT_EQ(0, s.cr0 & 1);
+
+	EXPECT_EQ(0x77, next_mark(vcpu, 1));
+	EXPECT_EQ(2, next_mark(vcpu, 1));
+	vcpu_get_sregs(vcpu, &s);
+	EXPECT_EQ(1, s.cr0 & 1);
+	EXPECT_EQ(8, s.cs.selector);
+	EXPECT_EQ(1, s.cs.db);
+	EXPECT_EQ(0xffffffff, s.cs.limit);
+	EXPECT_EQ(0x10, s.ss.selector);
+	EXPECT_EQ(1, s.gdt.base != 0);
+	EXPECT_EQ(0x2f, s.gdt.limit);
+
+	EXPECT_EQ(0xcafe, next_mark(vcpu, 4));
+	vcpu_get_sregs(vcpu, &s);
+	EXPECT_EQ(0x100000, s.fs.base);
+	EXPECT_EQ(3, next_mark(vcpu, 1));
+	vcpu_get_sregs(vcpu, &s);
+	EXPECT_EQ(0, s.cs.db);
+	EXPECT_EQ(0x20, s.cs.selector);
+
+	EXPECT_EQ(4, next_mark(vcpu, 1));
+	vcpu_get_sregs(vcpu, &s);
+	EXPECT_EQ(0, s.cr0 & 1);
+	EXPECT_EQ(0x43210, s.ds.base);
+
+	EXPECT_EQ(5, next_mark(vcpu, 1));
+	vcpu_get_sregs(vcpu, &s);
+	EXPECT_EQ(0x80000001, s.cr0 & 0x80000001);
+	EXPECT_EQ(0x53000, s.cr3);
+	EXPECT_EQ(0x10, s.cr4 & 0x30);
+
+	EXPECT_EQ(0xbeef, next_mark(vcpu, 4));
+	EXPECT_EQ(6, next_mark(vcpu, 1));
+	vcpu_get_sregs(vcpu, &s);
+	EXPECT_EQ(0x54000, s.cr3);
+	EXPECT_EQ(0x30, s.cr4 & 0x30);
+
+	/* EFER as the guest reads it: LME and LMA. */
+	EXPECT_EQ(0x500, next_mark(vcpu, 4));
+	vcpu_get_sregs(vcpu, &s);
+	EXPECT_EQ(0x500, s.efer);
+	EXPECT_EQ(0, s.cs.l);
+	EXPECT_EQ(0x12345678, next_mark(vcpu, 4));
+	EXPECT_EQ(7, next_mark(vcpu, 1));
+	vcpu_get_sregs(vcpu, &s);
+	EXPECT_EQ(1, s.cs.l);
+	EXPECT_EQ(0, s.cs.db);
+	EXPECT_EQ(0x50000, s.cr3);
+
+	EXPECT_EQ(8, next_mark(vcpu, 1));
+	vcpu_get_sregs(vcpu, &s);
+	EXPECT_EQ(0, s.cs.l);
+	EXPECT_EQ(0x100, next_mark(vcpu, 4));
+	EXPECT_EQ(9, next_mark(vcpu, 1));
+	vcpu_run_to_hlt(vcpu);
+	vm_destroy(vcpu->vm);
+}
+
+static void check_segment(const char *name, const struct kvm_segment *seg,
+			  uint16_t selector, uint64_t base, int type, int s)
+{
+	TEST_EQ(selector, seg->selector, "%s selector", name);
+	TEST_EQ(base, seg->base, "%s base", name);
+	TEST_EQ(0xffff, seg->limit, "%s limit", name);
+	TEST_EQ(type, seg->type, "%s type", name);
+	TEST_EQ(s, seg->s, "%s S", name);
+	TEST_EQ(1, seg->present, "%s P", name);
+	TEST_EQ(0, seg->dpl, "%s DPL", name);
+	TEST_EQ(0, seg->db, "%s D/B", name);
+	TEST_EQ(0, seg->l, "%s L", name);
+	TEST_EQ(0, seg->g, "%s G", name);
+	TEST_EQ(0, seg->unusable, "%s unusable", name);
+}
+
+/* Intel's manual, volume 3, table "processor states following power-up". */
+TEST(reset_state)
+{
+	struct test_vcpu *vcpu = vm_add_vcpu(vm_create_bare(), 0);
+	struct kvm_regs regs, want = {
+		.rip = 0xfff0,
+		.rflags = 2,
+		.rdx = 0x600,		/* family 6, as KVM has it */
+	};
+	struct kvm_sregs s;
+
+	vcpu_get_regs(vcpu, &regs);
+	EXPECT_EQ(0, memcmp(&want, &regs, sizeof(regs)));
+	EXPECT_EQ(want.rip, regs.rip);
+	EXPECT_EQ(want.rdx, regs.rdx);
+	EXPECT_EQ(want.rflags, regs.rflags);
+
+	vcpu_get_sregs(vcpu, &s);
+	check_segment("CS", &s.cs, 0xf000, 0xffff0000, 11, 1);
+	check_segment("DS", &s.ds, 0, 0, 3, 1);
+	check_segment("ES", &s.es, 0, 0, 3, 1);
+	check_segment("FS", &s.fs, 0, 0, 3, 1);
+	check_segment("GS", &s.gs, 0, 0, 3, 1);
+	check_segment("SS", &s.ss, 0, 0, 3, 1);
+	check_segment("TR", &s.tr, 0, 0, 11, 0);
+	check_segment("LDTR", &s.ldt, 0, 0, 2, 0);
+	EXPECT_EQ(0, s.gdt.base);
+	EXPECT_EQ(0xffff, s.gdt.limit);
+	EXPECT_EQ(0, s.idt.base);
+	EXPECT_EQ(0xffff, s.idt.limit);
+	EXPECT_EQ(0x60000010, s.cr0);
+	EXPECT_EQ(0, s.cr2);
+	EXPECT_EQ(0, s.cr3);
+	EXPECT_EQ(0, s.cr4);
+	EXPECT_EQ(0, s.cr8);
+	EXPECT_EQ(0, s.efer);
+	/* Bootstrap processor, enabled, at its usual address. */
+	EXPECT_EQ(0xfee00900, s.apic_base);
+	vm_destroy(vcpu->vm);
+}
+
+/* The first instruction after reset is fetched 16 bytes below 4 GiB. */
+TEST(reset_vector)
+{
+	struct test_vm *vm = vm_create_bare();
+	static const uint8_t code[] = { 0xb0, 0x42, 0xe6, MARK, 0xf4 };
+	struct test_vcpu *vcpu;
+
+	memcpy((uint8_t *)vm_add_memory(vm, 0, 0xfffff000, 0x1000) + 0xff0,
+	       code, sizeof(code));
+	vcpu = vm_add_vcpu(vm, 0);
+	EXPECT_EQ(0x42, next_mark(vcpu, 1));
+	vcpu_run_to_hlt(vcpu);
+	vm_destroy(vm);
+}
+
+/* One instruction and the exception it raises. */
+struct fault {
+	const char *name;
+	uint8_t code[16];
+	uint8_t size;
+	int vector;
+	int64_t error;
+	bool after;		/* RIP is behind the instruction */
+	uint64_t cr2;
+	int skip;		/* bytes before the instruction that faults */
+};
+
+#define INSN(...) { __VA_ARGS__ }, sizeof((uint8_t[]){ __VA_ARGS__ })
+#define NONE	EXC_NO_ERROR
+#define FETCH	(-2)		/* error code 0, and RIP is CR2 */
+
+/* RBX is 0x8000000000000000 (not canonical), RDI 0x7f123 (no page). */
+static const struct fault faults64[] = {
+	{ "div %cl", INSN(0xf6, 0xf1), VECTOR_DE, NONE },
+	{ "int3", INSN(0xcc), VECTOR_BP, NONE, true },
+	{ "ud2", INSN(0x0f, 0x0b), VECTOR_UD, NONE },
+	{ "into", INSN(0xce), VECTOR_UD, NONE },
+	{ "push %es", INSN(0x06), VECTOR_UD, NONE },
+	{ "lock nop", INSN(0xf0, 0x90), VECTOR_UD, NONE },
+	{ "mov (%rbx), %eax", INSN(0x8b, 0x03), VECTOR_GP, 0 },
+	{ "int $33", INSN(0xcd, 33), VECTOR_GP, 33 * 8 + 2 },
+	{ "mov %ax, %ds (past the GDT)", INSN(0x66, 0xb8, 0x00, 0x08, 0x8e,
+					       0xd8), VECTOR_GP, 0x800,
+	  .skip = 4 },
+	{ "mov %ax, %ss (code)", INSN(0x66, 0xb8, SEL_CODE64, 0x00, 0x8e,
+				       0xd0), VECTOR_GP, SEL_CODE64, .skip = 4 },
+	{ "mov (%rdi), %eax", INSN(0x8b, 0x07), VECTOR_PF, 0, .cr2 = 0x7f123 },
+	{ "mov %eax, (%rdi)", INSN(0x89, 0x07), VECTOR_PF, 2, .cr2 = 0x7f123 },
+	{ "jmp *%rdi", INSN(0xff, 0xe7), VECTOR_PF, FETCH, .cr2 = 0x7f123 },
+	{ "mov %eax, 0x7e000 (read-only)", INSN(0x89, 0x04, 0x25, 0x00, 0xe0,
+						 0x07, 0x00), VECTOR_PF, 3,
+	  .cr2 = 0x7e000 },
+	{ "mov (%rbp), %eax", INSN(0x48, 0x89, 0xdd, 0x8b, 0x45, 0x00),
+	  VECTOR_SS, 0, .skip = 3 },
+};
+
+/* Run each of @faults as the whole of the guest; see what the handler found. */
+static void check_faults(enum test_mode mode, const struct fault *faults,
+			 size_t count)
+{
+	struct test_vcpu *vcpu = vm_add_vcpu(vm_create(), 0);
+	static const uint32_t bounds[2] = { 1, 2 };
+	size_t i;
+
+	vcpu_set_supported_cpuid(vcpu);
+	vm_write(vcpu->vm, GUEST_DATA, bounds, sizeof(bounds));
+	for (i = 0; i < count; i++) {
+		const struct fault *f = &faults[i];
+		uint64_t rip = GUEST_CODE, rflags;
+		struct guest_exception *rec;
+		struct kvm_regs regs;
+
+		vcpu_set_mode(vcpu, mode);
+		*vm_pte(vcpu->vm, 0x7f000) &= ~1ull;
+		*vm_pte(vcpu->vm, 0x7e000) &= ~2ull;
+		vm_load_bytes(vcpu->vm, f->code, f->size);
+		vcpu_get_regs(vcpu, &regs);
+		regs.rbx = 0x8000000000000000;
+		regs.rdi = 0x7f123;
+		regs.rflags = rflags = 0x8d7;	/* all the status flags */
+		vcpu_set_regs(vcpu, &regs);
+
+		vcpu_run(vcpu);
+		vcpu_expect(vcpu, KVM_EXIT_HLT);
+		rec = vm_exception(vcpu->vm);
+		TEST_EQ(1, rec->count, "%s", f->name);
+		TEST_EQ(f->vector, rec->vector, "%s, vector", f->name);
+		/* A fetch says so where NX is on; it is not. */
+		TEST_EQ(f->error == FETCH ? 0 : f->error,
+			(int64_t)(int32_t)rec->error, "%s, error code",
+			f->name);
+		if (f->vector == VECTOR_PF)
+			TEST_EQ(f->cr2, rec->cr2, "%s, CR2", f->name);
+		rip += f->after ? f->size : f->skip;
+		if (f->error == FETCH)
+			rip = f->cr2;
+		TEST_EQ(rip, rec->rip, "%s, RIP", f->name);
+		/* RF may be set in what a fault pushes. */
+		if (!strncmp(f->name, "div", 3))
+			rflags = rec->rflags & ~0x10000ull;	/* undefined */
+		TEST_EQ(rflags, rec->rflags & ~0x10000ull, "%s, RFLAGS",
+			f->name);
+		memset(rec, 0, sizeof(*rec));
+	}
+	vm_destroy(vcpu->vm);
+}
+
+TEST(exceptions_long_mode)
+{
+	check_faults(MODE_LONG, faults64, ARRAY_SIZE(faults64));
+}
+
+static const struct fault faults32[] = {
+	{ "div %cl", INSN(0xf6, 0xf1), VECTOR_DE, NONE },
+	{ "int3", INSN(0xcc), VECTOR_BP, NONE, true },
+	{ "into", INSN(0xce), VECTOR_OF, NONE, true },
+	{ "bound %eax, 0x40000", INSN(0x62, 0x05, 0x00, 0x00, 0x04, 0x00),
+	  VECTOR_BR, NONE },
+	{ "ud2", INSN(0x0f, 0x0b), VECTOR_UD, NONE },
+	{ "int $40", INSN(0xcd, 40), VECTOR_GP, 40 * 8 + 2 },
+	{ "mov %ax, %ds (past the GDT)", INSN(0x66, 0xb8, 0x00, 0x08, 0x8e,
+					       0xd8), VECTOR_GP, 0x800,
+	  .skip = 4 },
+};
+
+TEST(exceptions_protected_mode)
+{
+	check_faults(MODE_PROT32, faults32, ARRAY_SIZE(faults32));
+}
+
+static const struct fault faults32_paged[] = {
+	{ "mov (%edi), %eax", INSN(0x8b, 0x07), VECTOR_PF, 0, .cr2 = 0x7f123 },
+	{ "mov %eax, (%edi)", INSN(0x89, 0x07), VECTOR_PF, 2, .cr2 = 0x7f123 },
+	{ "mov %eax, 0x7e000 (read-only)", INSN(0xa3, 0x00, 0xe0, 0x07, 0x00),
+	  VECTOR_PF, 3, .cr2 = 0x7e000 },
+};
+
+TEST(exceptions_pae)
+{
+	check_faults(MODE_PAE, faults32_paged, ARRAY_SIZE(faults32_paged));
+}
+
+static const struct fault faults16[] = {
+	{ "div %cl", INSN(0xf6, 0xf1), VECTOR_DE, NONE },
+	{ "int3", INSN(0xcc), VECTOR_BP, NONE, true },
+	{ "into", INSN(0xce), VECTOR_OF, NONE, true },
+	{ "ud2", INSN(0x0f, 0x0b), VECTOR_UD, NONE },
+	{ "int $6", INSN(0xcd, 6), VECTOR_UD, NONE, true },
+	{ "mov 0xffff, %ax", INSN(0xa1, 0xff, 0xff), VECTOR_GP, NONE },
+};
+
+TEST(exceptions_real_mode)
+{
+	check_faults(MODE_REAL, faults16, ARRAY_SIZE(faults16));
+}
+
+/* From ring 3: #PF with the user bit, #GP for what only ring 0 may do. */
+static const struct fault faults_ring3[] = {
+	{ "hlt", INSN(0xf4), VECTOR_GP, 0 },
+	{ "cli", INSN(0xfa), VECTOR_GP, 0 },
+	{ "mov %cr0, %rax", INSN(0x0f, 0x20, 0xc0), VECTOR_GP, 0 },
+	{ "rdmsr", INSN(0x0f, 0x32), VECTOR_GP, 0 },
+	{ "lgdt (%rsp)", INSN(0x0f, 0x01, 0x14, 0x24), VECTOR_GP, 0 },
+	{ "invlpg (%rsp)", INSN(0x0f, 0x01, 0x3c, 0x24), VECTOR_GP, 0 },
+	{ "mov (%rdi), %eax", INSN(0x8b, 0x07), VECTOR_PF, 4, .cr2 = 0x7f123 },
+	{ "mov %eax, (%rdi)", INSN(0x89, 0x07), VECTOR_PF, 6, .cr2 = 0x7f123 },
+	{ "mov %eax, 0x7e000 (read-only)", INSN(0x89, 0x04, 0x25, 0x00, 0xe0,
+						 0x07, 0x00), VECTOR_PF, 7,
+	  .cr2 = 0x7e000 },
+};
+
+TEST(exceptions_ring3)
+{
+	check_faults(MODE_LONG_R3, faults_ring3, ARRAY_SIZE(faults_ring3));
+}
+
+/* A segment that is not present, in a descriptor of its own. */
+TEST(not_present_segment)
+{
+	struct test_vcpu *vcpu = vm_with_guest(MODE_LONG, (struct guest_code){});
+	static const uint8_t code[] = { 0x66, 0xb8, 0x58, 0x00, 0x8e, 0xc0 };
+	uint64_t descriptor = 0x00cf13000000ffff;	/* data, P clear */
+
+	vm_load_bytes(vcpu->vm, code, sizeof(code));
+	vm_write(vcpu->vm, GUEST_GDT + 0x58, &descriptor, 8);
+	vcpu_run_to_exception(vcpu, VECTOR_NP, 0x58);
+	vm_destroy(vcpu->vm);
+}
+
+/* #DF and not a triple fault, when only the first handler is missing. */
+TEST(double_fault)
+{
+	struct test_vcpu *vcpu = vm_with_guest(MODE_LONG, (struct guest_code){});
+	static const uint8_t code[] = { 0x8b, 0x03 };	/* mov (%rbx), %eax */
+	struct kvm_regs regs;
+
+	vm_load_bytes(vcpu->vm, code, sizeof(code));
+	/* The gate of #GP is not present: #NP while #GP is delivered. */
+	memset(vm_hva(vcpu->vm, GUEST_IDT + 16 * VECTOR_GP, 16), 0, 16);
+	vcpu_get_regs(vcpu, &regs);
+	regs.rbx = 0x8000000000000000;
+	vcpu_set_regs(vcpu, &regs);
+	vcpu_run_to_exception(vcpu, VECTOR_DF, 0);
+	vm_destroy(vcpu->vm);
+}
+
+/*
+ * Single steps that the guest asks for itself: the trap comes behind the
+ * instruction that follows POPF. (Bochs traps before the first instruction
+ * when TF is set by the VM entry, so that is not asked for here.)
+ */
+TEST(trap_flag)
+{
+	static const uint8_t code[] = {
+		0x9c,						/* pushfq */
+		0x81, 0x0c, 0x24, 0x00, 0x01, 0x00, 0x00,	/* orl */
+		0x9d,						/* popfq */
+		0x90, 0x90, 0xf4,
+	};
+	struct test_vcpu *vcpu = vm_with_guest(MODE_LONG, (struct guest_code){
+					       code, sizeof(code) });
+	struct guest_exception exc;
+
+	exc = vcpu_run_to_exception(vcpu, VECTOR_DB, EXC_NO_ERROR);
+	EXPECT_EQ(GUEST_CODE + 10, exc.rip);
+	EXPECT_EQ(0x100, exc.rflags & 0x100);
+	vm_destroy(vcpu->vm);
+}
+
+/*
+ * #AC in ring 3 with CR0.AM and RFLAGS.AC. A module that does not hand it on
+ * hangs the CPU, or the guest.
+ */
+TEST(alignment_check)
+{
+	struct test_vcpu *vcpu = vm_with_guest(MODE_LONG_R3,
+					       (struct guest_code){});
+	static const uint8_t code[] = { 0x8b, 0x44, 0x24, 0x01 };
+	struct guest_exception exc;
+	struct kvm_sregs sregs;
+	struct kvm_regs regs;
+
+	vm_load_bytes(vcpu->vm, code, sizeof(code));	/* mov 1(%rsp), %eax */
+	vcpu_get_sregs(vcpu, &sregs);
+	sregs.cr0 |= 1 << 18;
+	vcpu_set_sregs(vcpu, &sregs);
+	vcpu_get_regs(vcpu, &regs);
+	regs.rsp -= 16;
+	regs.rflags |= 1 << 18;
+	vcpu_set_regs(vcpu, &regs);
+	exc = vcpu_run_to_exception(vcpu, VECTOR_AC, 0);
+	EXPECT_EQ(GUEST_CODE, exc.rip);
+	vm_destroy(vcpu->vm);
+}
+
+/* Put a gate of 64-bit mode for @vector to @handler. */
+static void set_gate(struct test_vm *vm, int vector, uint64_t handler)
+{
+	uint64_t gate = (handler & 0xffff) | (uint64_t)SEL_CODE64 << 16 |
+		0x8eull << 40 | (handler >> 16 & 0xffff) << 48;
+
+	vm_write(vm, GUEST_IDT + vector * 16, &gate, 8);
+}
+
+/* Handlers that mend the cause and go back. */
+TEST(own_handlers)
+{
+	struct test_vcpu *vcpu = vm_with_guest(MODE_LONG,
+					       GUEST_OF(guest_own_handlers));
+	struct kvm_regs regs;
+
+	set_gate(vcpu->vm, VECTOR_DE, GUEST_CODE + (own_de - guest_own_handlers));
+	set_gate(vcpu->vm, VECTOR_UD, GUEST_CODE + (own_ud - guest_own_handlers));
+	set_gate(vcpu->vm, VECTOR_PF, GUEST_CODE + (own_pf - guest_own_handlers));
+	*vm_pte(vcpu->vm, 0x7f000) &= ~1ull;
+	vcpu_run_to_hlt(vcpu);
+	vcpu_get_regs(vcpu, &regs);
+	EXPECT_EQ(3, regs.rbx);
+	EXPECT_EQ(14, regs.r8);
+	EXPECT_EQ(0, regs.r9);
+	EXPECT_EQ(0x600d, regs.r10);
+	EXPECT_EQ(0x7f000, regs.r11);
+	EXPECT_EQ(2, regs.r12);
+	vm_destroy(vcpu->vm);
+}
+
+/* Instructions of the host's virtualization are not there for the guest. */
+static const struct fault virt_insns[] = {
+	{ "vmxon (%rsp)", INSN(0xf3, 0x0f, 0xc7, 0x34, 0x24), VECTOR_UD, NONE },
+	{ "vmclear (%rsp)", INSN(0x66, 0x0f, 0xc7, 0x34, 0x24), VECTOR_UD,
+	  NONE },
+	{ "vmptrld (%rsp)", INSN(0x0f, 0xc7, 0x34, 0x24), VECTOR_UD, NONE },
+	{ "vmptrst (%rsp)", INSN(0x0f, 0xc7, 0x3c, 0x24), VECTOR_UD, NONE },
+	{ "vmread %rax, %rcx", INSN(0x0f, 0x78, 0xc1), VECTOR_UD, NONE },
+	{ "vmwrite %rax, %rcx", INSN(0x0f, 0x79, 0xc1), VECTOR_UD, NONE },
+	{ "vmlaunch", INSN(0x0f, 0x01, 0xc2), VECTOR_UD, NONE },
+	{ "vmresume", INSN(0x0f, 0x01, 0xc3), VECTOR_UD, NONE },
+	{ "vmxoff", INSN(0x0f, 0x01, 0xc4), VECTOR_UD, NONE },
+	{ "vmfunc", INSN(0x0f, 0x01, 0xd4), VECTOR_UD, NONE },
+	{ "invept (%rsp), %rax", INSN(0x66, 0x0f, 0x38, 0x80, 0x04, 0x24),
+	  VECTOR_UD, NONE },
+	{ "invvpid (%rsp), %rax", INSN(0x66, 0x0f, 0x38, 0x81, 0x04, 0x24),
+	  VECTOR_UD, NONE },
+	{ "vmrun", INSN(0x0f, 0x01, 0xd8), VECTOR_UD, NONE },
+	{ "vmload", INSN(0x0f, 0x01, 0xda), VECTOR_UD, NONE },
+	{ "vmsave", INSN(0x0f, 0x01, 0xdb), VECTOR_UD, NONE },
+	{ "clgi", INSN(0x0f, 0x01, 0xdd), VECTOR_UD, NONE },
+	{ "getsec", INSN(0x0f, 0x37), VECTOR_UD, NONE },
+	{ "rsm", INSN(0x0f, 0xaa), VECTOR_UD, NONE },
+};
+
+TEST(virtualization_instructions)
+{
+	check_faults(MODE_LONG, virt_insns, ARRAY_SIZE(virt_insns));
+}
+
+/* With no IDT at all the first exception is the third fault. */
+TEST(triple_fault)
+{
+	static const enum test_mode all[] = { MODE_REAL, MODE_PROT32,
+					      MODE_LONG };
+	static const uint8_t code[] = { 0x0f, 0x0b };
+	unsigned int m;
+
+	for (m = 0; m < ARRAY_SIZE(all); m++) {
+		struct test_vcpu *vcpu = vm_with_guest(all[m],
+			(struct guest_code){ code, sizeof(code) });
+		struct kvm_sregs sregs;
+
+		vcpu_get_sregs(vcpu, &sregs);
+		sregs.idt.limit = 0;
+		vcpu_set_sregs(vcpu, &sregs);
+		vcpu_run_expect(vcpu, KVM_EXIT_SHUTDOWN);
+		vm_destroy(vcpu->vm);
+	}
+}
+
+/*
+ * A code segment with L and D both set: KVM_SET_SREGS takes it, no CPU enters
+ * with it. The vCPU is usable again after it was mended.
+ */
+TEST(refused_entry)
+{
+	static const uint8_t code[] = { 0xf4 };
+	struct test_vcpu *vcpu = vm_with_guest(MODE_LONG,
+		(struct guest_code){ code, sizeof(code) });
+	struct kvm_sregs sregs;
+	struct kvm_regs regs;
+	int i;
+
+	vcpu_get_sregs(vcpu, &sregs);
+	sregs.cs.db = 1;
+	vcpu_set_sregs(vcpu, &sregs);
+	for (i = 0; i < 2; i++) {
+		vcpu_run_expect(vcpu, KVM_EXIT_FAIL_ENTRY);
+		EXPECT_NE(0, vcpu->run->fail_entry.hardware_entry_failure_reason);
+		vcpu_get_regs(vcpu, &regs);
+		EXPECT_EQ(GUEST_CODE, regs.rip);
+	}
+	sregs.cs.db = 0;
+	vcpu_set_sregs(vcpu, &sregs);
+	vcpu_run_to_hlt(vcpu);
+	vm_destroy(vcpu->vm);
+}
+
+/* Every mode runs and says so; exceptions work in each. */
+TEST(every_mode)
+{
+	struct test_vcpu *vcpu = vm_add_vcpu(vm_create(), 0);
+	static const uint8_t code[] = { 0xb0, 0x11, 0xe6, MARK, 0x0f, 0x0b };
+	struct guest_exception exc;
+	int mode;
+
+	vcpu_set_supported_cpuid(vcpu);
+	vm_load_bytes(vcpu->vm, code, sizeof(code));
+	for (mode = 0; mode < MODE_NUM; mode++) {
+		struct kvm_regs regs;
+
+		vcpu_set_mode(vcpu, mode);
+		vcpu_get_regs(vcpu, &regs);
+		regs.rflags |= 0x3000;		/* ring 3 may use ports */
+		vcpu_set_regs(vcpu, &regs);
+		TEST_EQ(0x11, next_mark(vcpu, 1), "%s", test_mode_name(mode));
+		exc = vcpu_run_to_exception(vcpu, VECTOR_UD, EXC_NO_ERROR);
+		TEST_EQ(GUEST_CODE + 4, exc.rip, "%s", test_mode_name(mode));
+	}
+	vm_destroy(vcpu->vm);
+}
+
+TEST_HARNESS_MAIN
