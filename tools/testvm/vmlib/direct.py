@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .build import compiled
+from .cache import locked
 from .errors import TestvmError
 from .kernels import Kernel
 
@@ -68,11 +69,12 @@ def _decompress(data: bytes) -> bytes:
 def vmlinux(kernel: Kernel) -> bytes:
     """Return the kernel's ELF file, unpacked once and kept beside its image."""
     path = kernel.root / "boot" / "vmlinux"
-    if not path.exists():
-        data = _decompress(_payload(kernel.image.read_bytes()))
-        scratch = path.with_suffix(".new")
-        scratch.write_bytes(data)
-        scratch.rename(path)
+    with locked("kernels"):
+        if not path.exists():
+            data = _decompress(_payload(kernel.image.read_bytes()))
+            scratch = path.with_suffix(".new")
+            scratch.write_bytes(data)
+            scratch.rename(path)
     return path.read_bytes()
 
 
