@@ -33,7 +33,7 @@ class Apt:
     def __init__(self, suite: str | None = None):
         self.suite = suite
         # _apt may not write into root's cache; the check of signatures is the same.
-        self.options = ["-o", "APT::Sandbox::User=root"]
+        self.options = ["-o", "APT::Sandbox::User=root", "-o", "Acquire::Retries=3"]
         self.updated = False
         if suite:
             self._make_private()
