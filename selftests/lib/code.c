@@ -37,6 +37,28 @@ void code_mov_r64_imm(struct code_buf *c, enum gpr reg, uint64_t imm)
 	code_le(c, imm, 8);
 }
 
+/* MOV to or from a control register; CR8 has REX.R */
+static void mov_cr(struct code_buf *c, uint8_t op, int cr, enum gpr reg)
+{
+	uint8_t rex = 0x40 | (cr >= 8 ? 4 : 0) | (reg >= R8 ? 1 : 0);
+
+	if (rex != 0x40)
+		CODE(c, rex);
+	CODE(c, 0x0f, op, 0xc0 | (cr & 7) << 3 | (reg & 7));
+}
+
+/* mov %crN, %reg */
+void code_mov_from_cr(struct code_buf *c, enum gpr reg, int cr)
+{
+	mov_cr(c, 0x20, cr, reg);
+}
+
+/* mov %reg, %crN */
+void code_mov_to_cr(struct code_buf *c, int cr, enum gpr reg)
+{
+	mov_cr(c, 0x22, cr, reg);
+}
+
 /* out %al, (%dx) */
 void code_out_dx_al(struct code_buf *c)
 {

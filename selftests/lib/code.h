@@ -32,7 +32,9 @@ void code_mov_r8_imm(struct code_buf *c, enum gpr reg, uint8_t imm);
 void code_mov_r16_imm(struct code_buf *c, enum gpr reg, uint16_t imm);
 /* 64-bit mode. */
 void code_mov_r64_imm(struct code_buf *c, enum gpr reg, uint64_t imm);
-/* In every mode. */
+/* In every mode; outside 64-bit mode with the low eight registers. */
+void code_mov_from_cr(struct code_buf *c, enum gpr reg, int cr);
+void code_mov_to_cr(struct code_buf *c, int cr, enum gpr reg);
 void code_out_dx_al(struct code_buf *c);
 void code_hlt(struct code_buf *c);
 void code_jmp_to(struct code_buf *c, size_t offset);

@@ -200,3 +200,29 @@ struct guest_exception vcpu_run_to_exception_at(struct test_vcpu *vcpu,
 	memset(rec, 0, sizeof(*rec));
 	return exc;
 }
+
+int vcpu_try(struct test_vcpu *vcpu, const void *code, size_t size,
+	     struct kvm_regs *regs, int64_t *error)
+{
+	struct guest_exception *rec = vm_exception(vcpu->vm);
+	int vector = -1;
+
+	vm_load_bytes(vcpu->vm, code, size);
+	*(uint8_t *)vm_hva(vcpu->vm, GUEST_CODE + size, 1) = 0xf4;
+	regs->rip = GUEST_CODE;
+	regs->rsp = GUEST_STACK_TOP;
+	regs->rflags |= 2;
+	vcpu_set_regs(vcpu, regs);
+	vcpu_run(vcpu);
+	vcpu_expect(vcpu, KVM_EXIT_HLT);
+	vcpu_get_regs(vcpu, regs);
+	if (rec->count) {
+		vector = rec->vector;
+		if (error)
+			*error = (int32_t)rec->error;
+		memset(rec, 0, sizeof(*rec));
+	} else {
+		TEST_EQ(GUEST_CODE + size + 1, regs->rip, "RIP at the HLT");
+	}
+	return vector;
+}

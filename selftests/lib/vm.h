@@ -209,6 +209,15 @@ struct guest_exception vcpu_run_to_exception_at(struct test_vcpu *vcpu,
 						const char *file, int line);
 struct guest_exception *vm_exception(struct test_vm *vm);
 
+/*
+ * Start @code (behind which a HLT is put) at GUEST_CODE with the registers in
+ * @regs, run it to its HLT or to a handler's; @regs has the registers then.
+ * Returns the vector of the exception, or -1, with its error code in @error
+ * unless that is NULL.
+ */
+int vcpu_try(struct test_vcpu *vcpu, const void *code, size_t size,
+	     struct kvm_regs *regs, int64_t *error);
+
 /* The sixteen GPRs of a kvm_regs as an array, in the CPU's numbering. */
 uint64_t *regs_gpr(struct kvm_regs *regs, int nr);
 
