@@ -76,6 +76,8 @@ enum {
 #define ROW_ONLY64	(1 << 10)	/* another instruction elsewhere */
 #define ROW_F3		(1 << 11)	/* F3 is part of the opcode */
 #define ROW_BYTE	(1 << 12)	/* operand size is one byte */
+#define ROW_NO_OP16	(1 << 13)	/* not with 16-bit operand size */
+#define ROW_NO_REXB	(1 << 14)	/* with REX.B another instruction */
 
 #define MODRM		X86_INSN_MODRM
 #define CPL0		X86_INSN_CPL0
@@ -84,6 +86,8 @@ enum {
 #define ONLY64		ROW_ONLY64
 #define F3		ROW_F3
 #define BYTE		ROW_BYTE
+#define NO_OP16		ROW_NO_OP16
+#define NO_REXB		ROW_NO_REXB
 
 /**
  * struct x86_row - one form of an instruction
@@ -125,7 +129,8 @@ struct x86_row {
 #define END_OF_GROUP		{ .name = NULL }
 
 static const struct x86_row group_90[] = {
-	ROW("PAUSE", PAUSE, F3),
+	/* F3 with REX.B exchanges rAX and R8 like 90 without F3. */
+	ROW("PAUSE", PAUSE, F3 | NO_REXB),
 	END_OF_GROUP
 };
 
@@ -163,7 +168,11 @@ static const struct x86_row group_0f09[] = {
 };
 
 static const struct x86_row one_byte[256] = {
-	[0x63] = ROW("MOVSXD", MOVSX, MODRM | ONLY64, Gv, Ed),
+	/*
+	 * With 16-bit operand size Intel reads two bytes and AMD four: left
+	 * out, both manuals discourage it.
+	 */
+	[0x63] = ROW("MOVSXD", MOVSX, MODRM | ONLY64 | NO_OP16, Gv, Ed),
 	[0x6c] = ROW("INS", INS, BYTE | STRING, Yb, DX),
 	[0x6d] = ROW("INS", INS, STRING, Yz, DX),
 	[0x6e] = ROW("OUTS", OUTS, BYTE | STRING, DX, Xb),
@@ -381,6 +390,10 @@ static bool row_matches(const struct decoder *d, const struct x86_row *row)
 		return false;
 	if (row->flags & ROW_ONLY64 && insn->mode != X86_MODE_64)
 		return false;
+	if (row->flags & ROW_NO_OP16 && insn->op_size == 2)
+		return false;
+	if (row->flags & ROW_NO_REXB && d->rex & REX_B)
+		return false;
 	if (d->mod3 && (OPND_METH(row->opnd[0]) == METH_M ||
 			OPND_METH(row->opnd[1]) == METH_M))
 		return false;
@@ -548,6 +561,12 @@ static int decode_operand(struct decoder *d, u8 spec, struct x86_opnd *opnd)
 	case METH_C:
 		opnd->kind = X86_OPND_CR;
 		opnd->reg = reg;
+		/*
+		 * AMD: LOCK MOV CR0 is MOV CR8 (AltMovCr8), to reach CR8
+		 * without REX. Intel raises #UD, so nobody asks there.
+		 */
+		if (d->lock)
+			opnd->reg |= 8;
 		return 0;
 	case METH_D:
 		opnd->kind = X86_OPND_DR;
@@ -600,8 +619,8 @@ static bool is_undefined(const struct decoder *d, const struct x86_row *row)
 
 	if (row->flags & ROW_NO64 && insn->mode == X86_MODE_64)
 		return true;
-	if (d->lock && !(row->flags & ROW_LOCK &&
-			 insn->opnd[0].kind == X86_OPND_MEM))
+	if (d->lock && insn->op != X86_OP_MOV_CR &&
+	    !(row->flags & ROW_LOCK && insn->opnd[0].kind == X86_OPND_MEM))
 		return true;
 
 	for (i = 0; i < 2; i++) {
