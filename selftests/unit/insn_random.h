@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Random instruction bytes, mostly of opcodes that the decoder has rows for.
+ * Always 15 bytes: what does not belong to the instruction is random too.
+ */
+#ifndef MINIKVM_UNIT_INSN_RANDOM_H
+#define MINIKVM_UNIT_INSN_RANDOM_H
+
+#include "random.h"
+
+static const unsigned char known_one_byte[] = {
+	0x63, 0x6c, 0x6d, 0x6e, 0x6f, 0x88, 0x89, 0x8a, 0x8b, 0x90, 0xa0, 0xa1,
+	0xa2, 0xa3, 0xc6, 0xc7, 0xcc, 0xcd, 0xce, 0xe4, 0xe5, 0xe6, 0xe7, 0xec,
+	0xed, 0xee, 0xef, 0xf1, 0xf4,
+};
+
+static const unsigned char known_two_byte[] = {
+	0x01, 0x06, 0x08, 0x09, 0x20, 0x21, 0x22, 0x23, 0x30, 0x31, 0x32, 0x33,
+	0xa2, 0xb6, 0xb7, 0xbe, 0xbf,
+};
+
+/* The forms that the MMIO emulator executes. */
+static const unsigned char mov_one_byte[] = {
+	0x63, 0x88, 0x89, 0x8a, 0x8b, 0xa0, 0xa1, 0xa2, 0xa3, 0xc6, 0xc7,
+};
+
+static const unsigned char mov_two_byte[] = { 0xb6, 0xb7, 0xbe, 0xbf };
+
+static inline unsigned int random_prefixes(unsigned char *b, bool long_mode)
+{
+	static const unsigned char prefix[] = {
+		0x66, 0x67, 0x66, 0x67, 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65,
+		0xf2, 0xf3,
+	};
+	unsigned int n = 0, i, count;
+
+	count = rnd_percent(2) ? rnd_below(16) : rnd_percent(60) ? rnd_below(4) : 0;
+	for (i = 0; i < count && n < 15; i++) {
+		/* REX that counts for nothing, and LOCK */
+		if (rnd_percent(3))
+			b[n++] = long_mode ? 0x40 | rnd_below(16) : 0x66;
+		else if (rnd_percent(2))
+			b[n++] = 0xf0;
+		else
+			b[n++] = RND_PICK(prefix);
+	}
+	if (long_mode && n < 15 && rnd_percent(50))
+		b[n++] = 0x40 | rnd_below(16);
+	return n;
+}
+
+static inline void random_insn(unsigned char *b, bool long_mode, bool mov_only)
+{
+	unsigned int n, i;
+
+	for (i = 0; i < 15; i++)
+		b[i] = rnd();
+	n = random_prefixes(b, long_mode);
+	if (n > 12)
+		return;
+	if (!mov_only && rnd_percent(5))
+		return;
+	if (rnd_percent(40)) {
+		b[n++] = 0x0f;
+		b[n++] = mov_only ? RND_PICK(mov_two_byte) :
+				    RND_PICK(known_two_byte);
+	} else {
+		b[n++] = mov_only ? RND_PICK(mov_one_byte) :
+				    RND_PICK(known_one_byte);
+	}
+	/* C6 and C7 have rows for digit 0 only. */
+	if ((b[n - 1] & 0xfe) == 0xc6 && rnd_percent(90))
+		b[n] &= 0xc7;
+}
+
+#endif /* MINIKVM_UNIT_INSN_RANDOM_H */

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Random numbers for tests: the same ones in every run, so that a failure
+ * comes back. SEED=n gives others, CASES=n another number of cases.
+ */
+#ifndef MINIKVM_UNIT_RANDOM_H
+#define MINIKVM_UNIT_RANDOM_H
+
+#include <stdlib.h>
+
+static unsigned long long random_state = 0x9e3779b97f4a7c15ull;
+
+static inline unsigned long long rnd(void)
+{
+	/* splitmix64 */
+	unsigned long long z = random_state += 0x9e3779b97f4a7c15ull;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+	return z ^ z >> 31;
+}
+
+/* 0 to @n - 1 */
+static inline unsigned int rnd_below(unsigned int n)
+{
+	return (rnd() >> 32) % n;
+}
+
+/* True in @percent of all calls. */
+static inline int rnd_percent(unsigned int percent)
+{
+	return rnd_below(100) < percent;
+}
+
+#define RND_PICK(array) \
+	((array)[rnd_below(sizeof(array) / sizeof((array)[0]))])
+
+/* Call first in each test; @stream keeps tests apart. */
+static inline void rnd_seed(unsigned int stream)
+{
+	const char *seed = getenv("SEED");
+
+	random_state = (seed ? strtoull(seed, NULL, 0) : 1) << 8 | stream;
+}
+
+static inline unsigned long rnd_cases(unsigned long by_default)
+{
+	const char *cases = getenv("CASES");
+
+	return cases ? strtoul(cases, NULL, 0) : by_default;
+}
+
+#endif /* MINIKVM_UNIT_RANDOM_H */
