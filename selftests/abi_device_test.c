@@ -224,9 +224,10 @@ TEST_F(fds, capabilities)
 		}
 		if (!test_device_is_minikvm())
 			continue;
-		if (!row)
+		if (!row) {
 			EXPECT_EQ(0, dev)
 				TH_LOG("capability %u has no row in this test", i);
+		}
 		EXPECT_EQ(dev, vm)
 			TH_LOG("capability %u: device %d, VM %d", i, dev, vm);
 	}
@@ -341,23 +342,27 @@ TEST_F(fds, supported_cpuid_contents)
 		EXPECT_EQ(0, memcmp(&a->entries[i], &b->entries[i], sizeof(*e)))
 			TH_LOG("entry %d differs between two calls", i);
 	}
-	for (i = n * sizeof(*e); i < (n + 4) * (int)sizeof(*e); i++)
+	for (i = n * sizeof(*e); i < (n + 4) * (int)sizeof(*e); i++) {
 		ASSERT_EQ(0xa5, ((uint8_t *)a->entries)[i])
 			TH_LOG("byte %d behind the last entry was written", i);
+	}
 
 	for (i = 0; i < n; i++) {
 		e = &a->entries[i];
-		for (k = 0; k < 3; k++)
+		for (k = 0; k < 3; k++) {
 			EXPECT_EQ(0, e->padding[k])
 				TH_LOG("padding of leaf %#x", e->function);
+		}
 		EXPECT_EQ(0, e->flags & ~7U);
-		if (!(e->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX))
+		if (!(e->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX)) {
 			EXPECT_EQ(0, e->index)
 				TH_LOG("index of leaf %#x", e->function);
-		for (j = 0; j < i; j++)
+		}
+		for (j = 0; j < i; j++) {
 			EXPECT_FALSE(a->entries[j].function == e->function &&
 				     a->entries[j].index == e->index)
 				TH_LOG("leaf %#x index %u twice", e->function, e->index);
+		}
 
 		if (e->function == 0) {
 			leaf0 = true;
@@ -368,10 +373,12 @@ TEST_F(fds, supported_cpuid_contents)
 			EXPECT_LE(0x80000008, e->eax);
 		}
 		/* A guest gets no VMX and no SVM: they are not virtualised. */
-		if (test_device_is_minikvm() && e->function == 1)
+		if (test_device_is_minikvm() && e->function == 1) {
 			EXPECT_EQ(0, e->ecx & (1 << 5));
-		if (test_device_is_minikvm() && e->function == 0x80000001)
+		}
+		if (test_device_is_minikvm() && e->function == 0x80000001) {
 			EXPECT_EQ(0, e->ecx & (1 << 2));
+		}
 		if (e->function == 0x80000008) {
 			EXPECT_LE(32, e->eax & 0xff);
 			EXPECT_GE(52, e->eax & 0xff);
@@ -464,8 +471,9 @@ TEST_F(fds, msr_index_list_readable)
 			.entry.data = 0xa5a5a5a5a5a5a5a5,
 		};
 
-		for (j = 0; j < i; j++)
+		for (j = 0; j < i; j++) {
 			EXPECT_NE(l->indices[j], l->indices[i]);
+		}
 		EXPECT_EQ(1, xioctl(self->m.vcpu, KVM_GET_MSRS, &one))
 			TH_LOG("MSR %#x is in the list but cannot be read", l->indices[i]);
 		EXPECT_NE(0xa5a5a5a5a5a5a5a5, one.entry.data)

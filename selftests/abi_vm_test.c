@@ -142,8 +142,9 @@ TEST_F(bare, create_vcpu_max)
 		if (i % 2)
 			close(fd);
 	}
-	if (test_device_is_minikvm())
+	if (test_device_is_minikvm()) {
 		EXPECT_EQ(-EINVAL, xioctl(self->vm, KVM_CREATE_VCPU, max));
+	}
 }
 
 struct create_race {
@@ -319,8 +320,9 @@ TEST_F(bare, memory_region_rows)
 		int vm = xioctl(self->dev, KVM_CREATE_VM, 0);
 
 		ASSERT_LE(0, vm);
-		for (k = 0; k < ARRAY_LEN(region_base); k++)
+		for (k = 0; k < ARRAY_LEN(region_base); k++) {
 			ASSERT_EQ(0, set_region(vm, &region_base[k]));
+		}
 		EXPECT_ROW2(rows[i].want, rows[i].other ? rows[i].other : rows[i].want,
 			    set_region(vm, &rows[i]), rows[i].name);
 		/*
@@ -740,8 +742,9 @@ TEST_F(bare, identity_map_addr)
 	int vcpu;
 
 	EXPECT_EQ(-EFAULT, xioctl(self->vm, KVM_SET_IDENTITY_MAP_ADDR, 0));
-	for (i = 0; i < ARRAY_LEN(values); i++)
+	for (i = 0; i < ARRAY_LEN(values); i++) {
 		EXPECT_EQ(0, xioctl(self->vm, KVM_SET_IDENTITY_MAP_ADDR, &values[i]));
+	}
 	/* 0 means KVM's own choice. */
 	addr = 0;
 	EXPECT_EQ(0, xioctl(self->vm, KVM_SET_IDENTITY_MAP_ADDR, &addr));
@@ -1048,9 +1051,10 @@ TEST(close_in_any_order)
 		ASSERT_TRUE(machine_halts(&m));
 		for (k = 0; k < 5; k++) {
 			close_step(&m, order[i][k]);
-			if (m.vcpu >= 0 && m.run && m.mem)
+			if (m.vcpu >= 0 && m.run && m.mem) {
 				EXPECT_TRUE(machine_halts(&m))
 					TH_LOG("order %d, after step %d", i, k);
+			}
 			if (m.run) {
 				/* The page is there until it is unmapped. */
 				EXPECT_EQ(KVM_EXIT_HLT, m.run->exit_reason);
@@ -1195,9 +1199,10 @@ TEST_F_TIMEOUT(bare, two_hundred_vms, 120)
 			break;
 		abi_sleep_ms(100);
 	}
-	if (test_device_is_minikvm())
+	if (test_device_is_minikvm()) {
 		EXPECT_GT(6 * 1024, before - after)
 			TH_LOG("%ld kB less memory free after 200 VMs", before - after);
+	}
 }
 
 /* Many at the same time. */
@@ -1212,14 +1217,17 @@ TEST_F_TIMEOUT(bare, many_vms_at_once, 60)
 		GUEST_LOAD(&m[i], guest_load_out);
 		m[i].mem[0x8000] = i;
 	}
-	for (i = 0; i < VMS; i++)
+	for (i = 0; i < VMS; i++) {
 		EXPECT_EQ(i, guest_load(&m[i], 0x8000));
-	for (i = VMS - 1; i >= 0; i--)
+	}
+	for (i = VMS - 1; i >= 0; i--) {
 		EXPECT_EQ(i, guest_load(&m[i], 0x8000));
+	}
 	for (i = 0; i < VMS; i += 2)
 		machine_destroy(&m[i]);
-	for (i = 1; i < VMS; i += 2)
+	for (i = 1; i < VMS; i += 2) {
 		EXPECT_EQ(i, guest_load(&m[i], 0x8000));
+	}
 	for (i = 1; i < VMS; i += 2)
 		machine_destroy(&m[i]);
 }
