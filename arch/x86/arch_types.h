@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef MKVM_X86_ARCH_TYPES_H
+#define MKVM_X86_ARCH_TYPES_H
+
+/*
+ * What x86 adds to a VM and to a vCPU. virt/arch.h includes this file to learn the
+ * size of both; nothing in virt/ looks inside.
+ */
+
+#include <linux/kvm.h>
+#include <linux/kvm_types.h>
+#include <linux/types.h>
+#include <asm/fpu/types.h>
+
+#include "../../virt/run.h"
+#include "emulate.h"
+
+struct mkvm_vcpu;
+struct svm_vcpu;
+struct vmx_vcpu;
+
+/* Size of the exit counters: VMX has basic exit reasons up to 74. */
+#define MKVM_ARCH_NR_EXITS		80
+/* The run struct, then the page for port I/O data. */
+#define MKVM_ARCH_VCPU_MMAP_PAGES	2
+#define MKVM_PIO_PAGE_OFFSET		1
+
+/**
+ * enum mkvm_reg - index into mkvm_vcpu_arch.regs
+ *
+ * The general registers stand in the order of their encoding in instructions and
+ * exit information (SDM, "Exit Qualification for Control-Register Accesses"), so
+ * that a decoded number is an index. entry code saves and loads all but RSP.
+ * From MKVM_REG_RSP and MKVM_REG_RIP on the vendor's control block holds the value
+ * while the guest runs; see regs.h for how it is cached.
+ */
+enum mkvm_reg {
+	MKVM_REG_RAX,
+	MKVM_REG_RCX,
+	MKVM_REG_RDX,
+	MKVM_REG_RBX,
+	MKVM_REG_RSP,
+	MKVM_REG_RBP,
+	MKVM_REG_RSI,
+	MKVM_REG_RDI,
+	MKVM_REG_R8,
+	MKVM_REG_R9,
+	MKVM_REG_R10,
+	MKVM_REG_R11,
+	MKVM_REG_R12,
+	MKVM_REG_R13,
+	MKVM_REG_R14,
+	MKVM_REG_R15,
+	MKVM_NR_GPRS,
+	MKVM_REG_RIP = MKVM_NR_GPRS,
+	MKVM_REG_RFLAGS,
+	MKVM_REG_CR3,
+	MKVM_NR_REGS
+};
+
+/* Segment registers; the first six in the order of their encoding. */
+enum mkvm_seg {
+	MKVM_SEG_ES,
+	MKVM_SEG_CS,
+	MKVM_SEG_SS,
+	MKVM_SEG_DS,
+	MKVM_SEG_FS,
+	MKVM_SEG_GS,
+	MKVM_SEG_LDTR,
+	MKVM_SEG_TR,
+	MKVM_NR_SEGS
+};
+
+/* Kinds of events that can be injected at VM entry. */
+enum mkvm_event_type {
+	MKVM_EVENT_NONE,
+	MKVM_EVENT_EXTINT,	/* external interrupt */
+	MKVM_EVENT_NMI,
+	MKVM_EVENT_EXCEPTION,	/* hardware exception */
+	MKVM_EVENT_SOFT_INT,	/* INT n */
+	MKVM_EVENT_ICEBP,	/* INT1 */
+	MKVM_EVENT_SOFT_EXC,	/* INT3, INTO */
+};
+
+/**
+ * struct mkvm_event - the event to deliver at the next VM entry
+ * @type: MKVM_EVENT_NONE when there is none
+ * @vector: 0 to 255
+ * @has_error_code: deliver @error_code
+ * @error_code: as the handler finds it on its stack
+ * @insn_len: soft events: length of the instruction
+ */
+struct mkvm_event {
+	u8 type;
+	u8 vector;
+	bool has_error_code;
+	u8 insn_len;
+	u32 error_code;
+};
+
+/**
+ * struct mkvm_pio - port I/O that userspace carries out
+ * @rip: where the instruction is, to notice that userspace moved the vCPU
+ * @count: elements in the data page
+ * @port: port number
+ * @size: bytes of one element: 1, 2, 4
+ * @addr_size: INS: 2, 4 or 8, the part of RDI and RCX that is used
+ * @rep: INS: RCX counts down
+ *
+ * What completion uses comes from here, never from the shared page.
+ */
+struct mkvm_pio {
+	unsigned long rip;
+	u32 count;
+	u16 port;
+	u8 size;
+	u8 addr_size;
+	bool rep;
+};
+
+/* An access of 8 bytes may cross one page boundary: two fragments. */
+#define MKVM_MMIO_FRAGMENTS	2
+
+/**
+ * struct mkvm_mmio_fragment - one piece of an access, within one page
+ * @gpa: guest-physical address
+ * @len: bytes
+ * @device: no memory there: userspace does it
+ */
+struct mkvm_mmio_fragment {
+	gpa_t gpa;
+	u8 len;
+	bool device;
+};
+
+/**
+ * struct mkvm_mmio - a memory access of one instruction that reaches a device
+ * @op: what the instruction does
+ * @data: bytes to write, or read so far; the vCPU's own copy
+ * @frag: the pieces in address order
+ * @nr: number of pieces
+ * @cur: piece that userspace is doing
+ */
+struct mkvm_mmio {
+	struct x86_mmio_op op;
+	u8 data[8];
+	struct mkvm_mmio_fragment frag[MKVM_MMIO_FRAGMENTS];
+	u8 nr;
+	u8 cur;
+};
+
+/**
+ * struct mkvm_vcpu_arch - the x86 part of a vCPU
+ *
+ * All members belong to the thread that holds the vCPU's mutex.
+ *
+ * @regs:	see enum mkvm_reg
+ * @regs_avail:	bits of the registers of which @regs is up to date
+ * @regs_dirty:	bits of those that must be written to the control block before entry
+ * @cr0:	as the guest sees it; likewise the following
+ * @cr2:	not switched by VMX
+ * @cr8:	task priority
+ * @xcr0:	valid while cr4.OSXSAVE
+ * @db:		DR0 to DR3
+ * @dr6:	bits that are fixed read as such
+ * @dr7:	likewise
+ * @apic_base:	IA32_APIC_BASE; the APIC itself is userspace's
+ * @misc_enable: IA32_MISC_ENABLE
+ * @bios_sign:	IA32_BIOS_SIGN_ID, the microcode's revision
+ * @mtrr:	memory type range registers: kept, without effect (EPT says write-back)
+ * @tsc_offset:	guest TSC less host TSC
+ * @tsc_adjust:	IA32_TSC_ADJUST
+ * @event:	to inject at the next entry
+ * @triple_fault: the guest is shut down
+ * @fpu:	x87, SSE, AVX state while the host's is loaded
+ * @has_run:	KVM_RUN was called: CPUID is fixed
+ * @cpuid:	what KVM_SET_CPUID2 gave, or NULL
+ * @cpuid_nent:	entries in it
+ * @maxphyaddr:	from it, or the default of 36 bits
+ * @cr4_allowed: CR4 bits that it permits
+ * @efer_allowed: EFER bits that it permits
+ * @xcr0_allowed: XCR0 bits that it permits
+ * @spare_tables: zeroed pages for second-level tables, so that none is allocated under a lock
+ * @nr_spare_tables: how many
+ * @complete:	what finishes the instruction when userspace comes back, or NULL
+ * @pio_data:	the page for port I/O data
+ * @pio:	what was asked of userspace
+ * @mmio:	likewise
+ * @vmx:	Intel
+ * @svm:	AMD
+ */
+struct mkvm_vcpu_arch {
+	unsigned long regs[MKVM_NR_REGS];
+	u32 regs_avail;
+	u32 regs_dirty;
+
+	u64 cr0;
+	u64 cr2;
+	u64 cr4;
+	u64 cr8;
+	u64 efer;
+	u64 xcr0;
+	u64 db[4];
+	u64 dr6;
+	u64 dr7;
+
+	u64 apic_base;
+	u64 misc_enable;
+	u64 bios_sign;
+	struct {
+		u64 deftype;
+		u64 fixed[11];
+		u64 var[16];
+	} mtrr;
+	u64 tsc_offset;
+	u64 tsc_adjust;
+
+	struct mkvm_event event;
+	bool triple_fault;
+
+	struct fpu_guest fpu;
+
+	bool has_run;
+	struct kvm_cpuid_entry2 *cpuid;
+	unsigned int cpuid_nent;
+	u8 maxphyaddr;
+	u64 cr4_allowed;
+	u64 efer_allowed;
+	u64 xcr0_allowed;
+
+	u64 *spare_tables[4];
+	unsigned int nr_spare_tables;
+
+	mkvm_run_t (*complete)(struct mkvm_vcpu *vcpu);
+	void *pio_data;
+	struct mkvm_pio pio;
+	struct mkvm_mmio mmio;
+
+	union {
+		struct vmx_vcpu *vmx;
+		struct svm_vcpu *svm;
+	};
+};
+
+/**
+ * struct mkvm_arch - the x86 part of a VM
+ * @tdp_root:	top table of the second-level paging structures
+ * @tsc_offset:	what vCPUs start with, so that their TSCs agree
+ * @dumped:	the state of a vCPU was printed once already
+ */
+struct mkvm_arch {
+	u64 *tdp_root;
+	u64 tsc_offset;
+	unsigned long dumped;
+};
+
+#endif

@@ -1,0 +1,444 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Control registers, debug registers, EFER and XCR0: which values are valid, and what
+ * the instructions that access them do. (SDM, "Control Registers"; "Debug Registers".)
+ */
+#include <linux/types.h>
+#include <asm/fpu/xcr.h>
+#include <asm/processor-flags.h>
+#include <asm/trapnr.h>
+
+#include "mmu/gwalk.h"
+#include "x86.h"
+
+#define MKVM_CR0_BITS	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS |	\
+			 X86_CR0_ET | X86_CR0_NE | X86_CR0_WP | X86_CR0_AM |	\
+			 X86_CR0_NW | X86_CR0_CD | X86_CR0_PG)
+
+/* --- What is valid ------------------------------------------------------------- */
+
+/** mkvm_cr0_valid() - can CR0 hold a value at all?
+ * @cr0: the value */
+bool mkvm_cr0_valid(u64 cr0)
+{
+	/* The upper half is reserved; undefined bits of the lower one read as zero. */
+	if (cr0 >> 32)
+		return false;
+	if ((cr0 & X86_CR0_NW) && !(cr0 & X86_CR0_CD))
+		return false;
+	return !(cr0 & X86_CR0_PG) || (cr0 & X86_CR0_PE);
+}
+
+/** mkvm_cr4_valid() - does the vCPU's CPUID have all the bits?
+ * @vcpu: the vCPU
+ * @cr4: the value */
+bool mkvm_cr4_valid(struct mkvm_vcpu *vcpu, u64 cr4)
+{
+	return !(cr4 & ~vcpu->arch.cr4_allowed);
+}
+
+/** mkvm_efer_valid() - does the vCPU's CPUID have all the bits?
+ * @vcpu: the vCPU
+ * @efer: the value */
+bool mkvm_efer_valid(struct mkvm_vcpu *vcpu, u64 efer)
+{
+	return !(efer & ~(vcpu->arch.efer_allowed | EFER_LMA));
+}
+
+/**
+ * mkvm_xcr0_valid() - may XCR0 have this value?
+ * @vcpu: the vCPU
+ * @xcr0: the value
+ *
+ * SDM, "XSAVE-Supported Features and State-Component Bitmaps": x87 always, AVX needs
+ * SSE, the parts of AVX-512 come together and need AVX.
+ */
+bool mkvm_xcr0_valid(struct mkvm_vcpu *vcpu, u64 xcr0)
+{
+	u64 avx512 = xcr0 & XFEATURE_MASK_AVX512;
+
+	if (!(xcr0 & XFEATURE_MASK_FP) || xcr0 & ~vcpu->arch.xcr0_allowed)
+		return false;
+	if ((xcr0 & XFEATURE_MASK_YMM) && !(xcr0 & XFEATURE_MASK_SSE))
+		return false;
+	return !avx512 || (avx512 == XFEATURE_MASK_AVX512 && (xcr0 & XFEATURE_MASK_YMM));
+}
+
+/* --- Setting them, on behalf of the guest ---------------------------------------- */
+
+/* PDPTE: bits 1 to 2, 5 to 8 and those above the address are reserved. */
+static bool mkvm_pdptr_valid(struct mkvm_vcpu *vcpu, u64 pdptr)
+{
+	u64 reserved = GENMASK_ULL(63, vcpu->arch.maxphyaddr) | GENMASK_ULL(8, 5) |
+		       GENMASK_ULL(2, 1);
+
+	return !(pdptr & 1) || !(pdptr & reserved);
+}
+
+/**
+ * mkvm_load_pdptrs() - PAE paging: load the four top entries, as MOV to CR3 does
+ * @vcpu: the vCPU, loaded, in its VM's mm
+ * @cr3: where they are
+ *
+ * Return: 0, or EINVAL (they are reserved values, or not in memory): #GP(0).
+ */
+int mkvm_load_pdptrs(struct mkvm_vcpu *vcpu, u64 cr3)
+{
+	u64 pdptrs[4];
+	int i, idx, r;
+
+	idx = srcu_read_lock(&vcpu->vm->srcu);
+	r = mkvm_read_guest(vcpu->vm, cr3 & GENMASK_ULL(31, 5), pdptrs, sizeof(pdptrs));
+	srcu_read_unlock(&vcpu->vm->srcu, idx);
+	if (r)
+		return -EINVAL;
+
+	for (i = 0; i < 4; i++)
+		if (!mkvm_pdptr_valid(vcpu, pdptrs[i]))
+			return -EINVAL;
+	mkvm_ops->set_pdptrs(vcpu, pdptrs);
+	return 0;
+}
+
+/* CR0.PG turns EFER.LME into EFER.LMA. */
+static void mkvm_update_lma(struct mkvm_vcpu *vcpu)
+{
+	if ((vcpu->arch.efer & EFER_LME) && mkvm_is_paging(vcpu))
+		vcpu->arch.efer |= EFER_LMA;
+	else
+		vcpu->arch.efer &= ~EFER_LMA;
+}
+
+static bool mkvm_can_enable_paging(struct mkvm_vcpu *vcpu, u64 cr0)
+{
+	struct kvm_segment cs;
+
+	if (!(vcpu->arch.efer & EFER_LME))
+		return true;
+	/* IA-32e mode starts in compatibility mode, with PAE. */
+	if (!(vcpu->arch.cr4 & X86_CR4_PAE))
+		return false;
+	mkvm_ops->get_segment(vcpu, MKVM_SEG_CS, &cs);
+	return !cs.l;
+}
+
+/**
+ * mkvm_set_cr0() - MOV to CR0
+ * @vcpu: the vCPU, loaded
+ * @cr0: the value
+ * Return: 0, or EINVAL: #GP(0), nothing changed.
+ */
+int mkvm_set_cr0(struct mkvm_vcpu *vcpu, u64 cr0)
+{
+	u64 old = vcpu->arch.cr0;
+	u64 changed;
+
+	if (!mkvm_cr0_valid(cr0))
+		return -EINVAL;
+	cr0 = (cr0 & MKVM_CR0_BITS) | X86_CR0_ET;
+	changed = old ^ cr0;
+
+	if ((changed & cr0 & X86_CR0_PG) && !mkvm_can_enable_paging(vcpu, cr0))
+		return -EINVAL;
+	/* Paging cannot be left in 64-bit mode, nor while PCIDs are in use. */
+	if ((changed & old & X86_CR0_PG) &&
+	    (mkvm_is_64bit(vcpu) || (vcpu->arch.cr4 & X86_CR4_PCIDE)))
+		return -EINVAL;
+
+	vcpu->arch.cr0 = cr0;
+	if (mkvm_is_paging(vcpu) && (vcpu->arch.cr4 & X86_CR4_PAE) &&
+	    !(vcpu->arch.efer & EFER_LME) &&
+	    (changed & (X86_CR0_PG | X86_CR0_CD | X86_CR0_NW)) &&
+	    mkvm_load_pdptrs(vcpu, mkvm_reg_read(vcpu, MKVM_REG_CR3))) {
+		vcpu->arch.cr0 = old;
+		return -EINVAL;
+	}
+
+	mkvm_update_lma(vcpu);
+	mkvm_ops->set_crs(vcpu);
+	if (changed & (X86_CR0_PG | X86_CR0_WP))
+		mkvm_make_request(vcpu, MKVM_REQ_TLB_FLUSH);
+	return 0;
+}
+
+/**
+ * mkvm_set_cr3() - MOV to CR3, when it exits
+ * @vcpu: the vCPU, loaded
+ * @cr3: the value; bit 63 (keep the TLB) is honoured by flushing all the same
+ * Return: 0, or EINVAL: #GP(0), nothing changed.
+ */
+int mkvm_set_cr3(struct mkvm_vcpu *vcpu, u64 cr3)
+{
+	if (vcpu->arch.cr4 & X86_CR4_PCIDE)
+		cr3 &= ~BIT_ULL(63);
+	if (mkvm_is_long_mode(vcpu) && cr3 >> vcpu->arch.maxphyaddr)
+		return -EINVAL;
+	if (mkvm_is_pae_paging(vcpu) && mkvm_load_pdptrs(vcpu, cr3))
+		return -EINVAL;
+	mkvm_reg_write(vcpu, MKVM_REG_CR3, cr3);
+	mkvm_make_request(vcpu, MKVM_REQ_TLB_FLUSH);
+	return 0;
+}
+
+/**
+ * mkvm_set_cr4() - MOV to CR4
+ * @vcpu: the vCPU, loaded
+ * @cr4: the value
+ * Return: 0, or EINVAL: #GP(0), nothing changed.
+ */
+int mkvm_set_cr4(struct mkvm_vcpu *vcpu, u64 cr4)
+{
+	const u64 pdptr_bits = X86_CR4_PAE | X86_CR4_PGE | X86_CR4_PSE | X86_CR4_SMEP;
+	u64 old = vcpu->arch.cr4;
+	u64 changed = old ^ cr4;
+
+	if (!mkvm_cr4_valid(vcpu, cr4))
+		return -EINVAL;
+	if (mkvm_is_long_mode(vcpu)) {
+		/* IA-32e mode cannot lose PAE, nor change the number of levels. */
+		if (!(cr4 & X86_CR4_PAE) || (changed & X86_CR4_LA57))
+			return -EINVAL;
+	}
+	if (changed & cr4 & X86_CR4_PCIDE) {
+		/* PCIDs start in IA-32e mode with PCID 0. */
+		if (!mkvm_is_long_mode(vcpu) || (mkvm_reg_read(vcpu, MKVM_REG_CR3) & 0xfff))
+			return -EINVAL;
+	}
+
+	vcpu->arch.cr4 = cr4;
+	if (mkvm_is_pae_paging(vcpu) && (changed & pdptr_bits) &&
+	    mkvm_load_pdptrs(vcpu, mkvm_reg_read(vcpu, MKVM_REG_CR3))) {
+		vcpu->arch.cr4 = old;
+		return -EINVAL;
+	}
+
+	mkvm_ops->set_crs(vcpu);
+	if (changed & (pdptr_bits | X86_CR4_SMAP | X86_CR4_PCIDE | X86_CR4_LA57))
+		mkvm_make_request(vcpu, MKVM_REQ_TLB_FLUSH);
+	return 0;
+}
+
+/**
+ * mkvm_set_efer() - WRMSR to EFER
+ * @vcpu: the vCPU, loaded
+ * @efer: the value; LMA keeps what it is
+ * Return: 0, or EINVAL: #GP(0), nothing changed.
+ */
+int mkvm_set_efer(struct mkvm_vcpu *vcpu, u64 efer)
+{
+	u64 old = vcpu->arch.efer;
+
+	if (!mkvm_efer_valid(vcpu, efer))
+		return -EINVAL;
+	if (mkvm_is_paging(vcpu) && ((old ^ efer) & EFER_LME))
+		return -EINVAL;
+	vcpu->arch.efer = (efer & ~EFER_LMA) | (old & EFER_LMA);
+	mkvm_ops->set_crs(vcpu);
+	if ((old ^ efer) & EFER_NX)
+		mkvm_make_request(vcpu, MKVM_REQ_TLB_FLUSH);
+	return 0;
+}
+
+/* --- Exits ---------------------------------------------------------------------- */
+
+static mkvm_run_t mkvm_complete_insn(struct mkvm_vcpu *vcpu, int err)
+{
+	if (err)
+		return mkvm_inject_gp(vcpu);
+	mkvm_skip_instruction(vcpu);
+	return MKVM_RUN_GUEST;
+}
+
+/*
+ * Without an APIC in the kernel the task priority is userspace's business: it must know
+ * when the guest lowers it, since an interrupt may become deliverable.
+ */
+static mkvm_run_t mkvm_mov_to_cr8(struct mkvm_vcpu *vcpu, u64 cr8)
+{
+	u64 old = vcpu->arch.cr8;
+
+	if (cr8 & ~0xfull)
+		return mkvm_inject_gp(vcpu);
+	vcpu->arch.cr8 = cr8;
+	mkvm_skip_instruction(vcpu);
+	if (old <= cr8)
+		return MKVM_RUN_GUEST;
+	vcpu->run->exit_reason = KVM_EXIT_SET_TPR;
+	return MKVM_RUN_USER;
+}
+
+/**
+ * mkvm_handle_mov_to_cr() - MOV to a control register
+ * @vcpu: the vCPU
+ * @cr: 0, 3, 4 or 8
+ * @reg: source register
+ */
+mkvm_run_t mkvm_handle_mov_to_cr(struct mkvm_vcpu *vcpu, unsigned int cr, enum mkvm_reg reg)
+{
+	u64 val = mkvm_reg_read(vcpu, reg);
+
+	if (!mkvm_is_64bit(vcpu))
+		val = (u32)val;
+
+	switch (cr) {
+	case 0:
+		return mkvm_complete_insn(vcpu, mkvm_set_cr0(vcpu, val));
+	case 3:
+		return mkvm_complete_insn(vcpu, mkvm_set_cr3(vcpu, val));
+	case 4:
+		return mkvm_complete_insn(vcpu, mkvm_set_cr4(vcpu, val));
+	case 8:
+		return mkvm_mov_to_cr8(vcpu, val);
+	default:
+		return mkvm_inject_ud(vcpu);
+	}
+}
+
+/**
+ * mkvm_handle_mov_from_cr() - MOV from a control register
+ * @vcpu: the vCPU
+ * @cr: 3 or 8; the others do not exit
+ * @reg: destination register
+ */
+mkvm_run_t mkvm_handle_mov_from_cr(struct mkvm_vcpu *vcpu, unsigned int cr,
+				   enum mkvm_reg reg)
+{
+	switch (cr) {
+	case 3:
+		mkvm_reg_write(vcpu, reg, mkvm_reg_read(vcpu, MKVM_REG_CR3));
+		break;
+	case 8:
+		mkvm_reg_write(vcpu, reg, vcpu->arch.cr8);
+		break;
+	default:
+		return mkvm_inject_ud(vcpu);
+	}
+	mkvm_skip_instruction(vcpu);
+	return MKVM_RUN_GUEST;
+}
+
+/** mkvm_handle_clts() - CLTS
+ * @vcpu: the vCPU */
+mkvm_run_t mkvm_handle_clts(struct mkvm_vcpu *vcpu)
+{
+	return mkvm_complete_insn(vcpu, mkvm_set_cr0(vcpu, vcpu->arch.cr0 & ~X86_CR0_TS));
+}
+
+/**
+ * mkvm_handle_lmsw() - LMSW: the low four bits of CR0, of which PE can only be set
+ * @vcpu: the vCPU
+ * @source: the operand
+ */
+mkvm_run_t mkvm_handle_lmsw(struct mkvm_vcpu *vcpu, u16 source)
+{
+	u64 cr0 = vcpu->arch.cr0;
+
+	cr0 = (cr0 & ~0xeull) | (source & 0xf);
+	return mkvm_complete_insn(vcpu, mkvm_set_cr0(vcpu, cr0));
+}
+
+static u64 mkvm_read_dr(struct mkvm_vcpu *vcpu, unsigned int dr)
+{
+	switch (dr) {
+	case 0 ... 3:
+		return vcpu->arch.db[dr];
+	case 4:
+	case 6:
+		return vcpu->arch.dr6;
+	default:
+		return vcpu->arch.dr7;
+	}
+}
+
+/* Return: 0, or EINVAL: #GP(0). */
+static int mkvm_write_dr(struct mkvm_vcpu *vcpu, unsigned int dr, u64 val)
+{
+	switch (dr) {
+	case 0 ... 3:
+		vcpu->arch.db[dr] = val;
+		return 0;
+	case 4:
+	case 6:
+		if (val >> 32)
+			return -EINVAL;
+		vcpu->arch.dr6 = (val & (DR_TRAP_BITS | MKVM_DR6_BD | DR_STEP | MKVM_DR6_BT)) |
+				 DR6_RESERVED;
+		return 0;
+	default:
+		if (val >> 32)
+			return -EINVAL;
+		vcpu->arch.dr7 = (val & MKVM_DR7_WRITABLE) | MKVM_DR7_FIXED_1;
+		mkvm_ops->set_dr7(vcpu);
+		return 0;
+	}
+}
+
+/**
+ * mkvm_handle_mov_dr() - MOV to or from a debug register
+ * @vcpu: the vCPU
+ * @dr: 0 to 7
+ * @reg: the general register
+ * @to_dr: direction
+ *
+ * The intercept comes before the instruction's own checks, except that of the CPL; they
+ * are made here in the manual's order (SDM, "MOV - Move to/from Debug Registers").
+ */
+mkvm_run_t mkvm_handle_mov_dr(struct mkvm_vcpu *vcpu, unsigned int dr, enum mkvm_reg reg,
+			      bool to_dr)
+{
+	u64 val;
+
+	if ((dr == 4 || dr == 5) && (vcpu->arch.cr4 & X86_CR4_DE))
+		return mkvm_inject_ud(vcpu);
+	if (mkvm_cpl(vcpu))
+		return mkvm_inject_gp(vcpu);
+	if (vcpu->arch.dr7 & MKVM_DR7_GD) {
+		/* General detect: the fault clears GD so that its handler can work. */
+		vcpu->arch.dr7 &= ~MKVM_DR7_GD;
+		mkvm_ops->set_dr7(vcpu);
+		return mkvm_handle_db(vcpu, MKVM_DR6_BD);
+	}
+
+	if (!to_dr) {
+		mkvm_reg_write(vcpu, reg, mkvm_read_dr(vcpu, dr));
+		mkvm_skip_instruction(vcpu);
+		return MKVM_RUN_GUEST;
+	}
+	val = mkvm_reg_read(vcpu, reg);
+	if (!mkvm_is_64bit(vcpu))
+		val = (u32)val;
+	return mkvm_complete_insn(vcpu, mkvm_write_dr(vcpu, dr, val));
+}
+
+/**
+ * mkvm_handle_db() - raise #DB
+ * @vcpu: the vCPU
+ * @dr6_bits: what happened: breakpoints 0 to 3, BD, BS, BT
+ *
+ * The breakpoint bits describe the last #DB alone; the others pile up until software
+ * clears them (SDM, "Debug Status Register (DR6)").
+ */
+mkvm_run_t mkvm_handle_db(struct mkvm_vcpu *vcpu, u64 dr6_bits)
+{
+	vcpu->arch.dr6 = (vcpu->arch.dr6 & ~(u64)DR_TRAP_BITS) | dr6_bits;
+	mkvm_queue_exception(vcpu, X86_TRAP_DB);
+	return MKVM_RUN_GUEST;
+}
+
+/**
+ * mkvm_handle_xsetbv() - XSETBV; its exit comes after the check of CR4.OSXSAVE
+ * @vcpu: the vCPU
+ */
+mkvm_run_t mkvm_handle_xsetbv(struct mkvm_vcpu *vcpu)
+{
+	const unsigned long *regs = vcpu->arch.regs;
+	u64 val = (u32)regs[MKVM_REG_RAX] | ((u64)(u32)regs[MKVM_REG_RDX] << 32);
+
+	if (mkvm_cpl(vcpu) || (u32)regs[MKVM_REG_RCX] != XCR_XFEATURE_ENABLED_MASK ||
+	    !mkvm_xcr0_valid(vcpu, val))
+		return mkvm_inject_gp(vcpu);
+	vcpu->arch.xcr0 = val;
+	mkvm_cpuid_update(vcpu);
+	mkvm_skip_instruction(vcpu);
+	return MKVM_RUN_GUEST;
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KVM_CHECK_EXTENSION: the one table of what is promised.
+ *
+ * A row says where the capability is implemented and which selftest holds it to that;
+ * `make check` looks whether both exist. What has no row is 0.
+ */
+#include <linux/cpumask.h>
+
+#include "x86.h"
+
+/**
+ * struct extension - a capability that is not 0
+ * @cap: KVM_CAP_*
+ * @value: the answer, unless @fn
+ * @fn: computes the answer
+ * @where: file that implements it
+ * @test: file in selftests/ that tests it
+ */
+struct extension {
+	unsigned int cap;
+	int value;
+	int (*fn)(void);
+	const char *where;
+	const char *test;
+};
+
+/* As in KVM: the recommended number of vCPUs is the number of CPUs. */
+static int ext_nr_vcpus(void)
+{
+	return min_t(int, num_online_cpus(), MKVM_MAX_VCPUS);
+}
+
+static const struct extension extensions[] = {
+	{ KVM_CAP_USER_MEMORY, 1, NULL, "virt/memslot.c", "abi_vm_test.c" },
+	{ KVM_CAP_SET_TSS_ADDR, 1, NULL, "arch/x86/arch.c", "abi_vm_test.c" },
+	{ KVM_CAP_EXT_CPUID, 1, NULL, "arch/x86/cpuid.c", "cpuid_test.c" },
+	{ KVM_CAP_NR_VCPUS, 0, ext_nr_vcpus, "virt/vcpu.c", "abi_device_test.c" },
+	{ KVM_CAP_NR_MEMSLOTS, MKVM_MAX_MEMSLOTS, NULL, "virt/memslot.c", "abi_vm_test.c" },
+	{ KVM_CAP_MP_STATE, 1, NULL, "arch/x86/arch.c", "abi_vcpu_test.c" },
+	{ KVM_CAP_SYNC_MMU, 1, NULL, "virt/notifier.c", "mem_test.c" },
+	{ KVM_CAP_DESTROY_MEMORY_REGION_WORKS, 1, NULL, "virt/memslot.c", "mem_test.c" },
+	{ KVM_CAP_JOIN_MEMORY_REGIONS_WORKS, 1, NULL, "virt/memslot.c", "mem_test.c" },
+	{ KVM_CAP_SET_IDENTITY_MAP_ADDR, 1, NULL, "arch/x86/arch.c", "abi_vm_test.c" },
+	{ KVM_CAP_INTERNAL_ERROR_DATA, 1, NULL, "arch/x86/run.c", "mmio_test.c" },
+	{ KVM_CAP_MAX_VCPUS, MKVM_MAX_VCPUS, NULL, "virt/vcpu.c", "abi_vm_test.c" },
+	{ KVM_CAP_CHECK_EXTENSION_VM, 1, NULL, "virt/vm.c", "abi_device_test.c" },
+	{ KVM_CAP_MAX_VCPU_ID, MKVM_MAX_VCPUS, NULL, "virt/vcpu.c", "abi_vm_test.c" },
+	{ KVM_CAP_IMMEDIATE_EXIT, 1, NULL, "arch/x86/run.c", "abi_vcpu_test.c" },
+};
+
+/**
+ * mkvm_extension() - what is promised about a capability
+ * @cap: any number
+ * Return: its value, 0 when nothing is.
+ */
+int mkvm_extension(unsigned long cap)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(extensions); i++)
+		if (extensions[i].cap == cap)
+			return extensions[i].fn ? extensions[i].fn() : extensions[i].value;
+	return 0;
+}

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Guest-linear memory: the vCPU's state as decoder and page walk want it, and reads
+ * through the guest's own page tables.
+ */
+#include "mmu/gwalk.h"
+#include "x86.h"
+
+/* --- The page walk's view -------------------------------------------------------- */
+
+static int mkvm_walk_read(void *priv, u64 gpa, unsigned int size, u64 *val)
+{
+	struct mkvm_vcpu *vcpu = priv;
+
+	*val = 0;
+	return mkvm_read_guest(vcpu->vm, gpa, val, size);
+}
+
+static int mkvm_walk_cmpxchg(void *priv, u64 gpa, unsigned int size, u64 old, u64 new)
+{
+	struct mkvm_vcpu *vcpu = priv;
+
+	return mkvm_cmpxchg_guest(vcpu->vm, gpa, old, new, size);
+}
+
+static const struct gwalk_ops mkvm_walk_ops = {
+	.read = mkvm_walk_read,
+	.cmpxchg = mkvm_walk_cmpxchg,
+};
+
+/**
+ * mkvm_translate() - guest linear to guest physical, with the guest's access rules
+ * @vcpu: the vCPU, loaded; vm->srcu held
+ * @gva: linear address
+ * @access: GWALK_* flags; the privilege is the vCPU's current one
+ * @res: see gwalk()
+ * Return: as gwalk().
+ */
+int mkvm_translate(struct mkvm_vcpu *vcpu, u64 gva, u32 access, struct gwalk_result *res)
+{
+	struct gwalk_ctx ctx = {
+		.ops = &mkvm_walk_ops,
+		.priv = vcpu,
+		.cr0 = vcpu->arch.cr0,
+		.cr3 = mkvm_reg_read(vcpu, MKVM_REG_CR3),
+		.cr4 = vcpu->arch.cr4,
+		.efer = vcpu->arch.efer,
+		.cpl = mkvm_cpl(vcpu),
+		.maxphyaddr = vcpu->arch.maxphyaddr,
+		.ac = mkvm_rflags(vcpu) & X86_EFLAGS_AC,
+		.pse36 = true,
+		.gbpages = true,
+	};
+	u64 pdptrs[4];
+
+	if (mkvm_is_pae_paging(vcpu)) {
+		mkvm_ops->get_pdptrs(vcpu, pdptrs);
+		ctx.pdptrs = pdptrs;
+	}
+	return gwalk(&ctx, gva, access, res);
+}
+
+/**
+ * mkvm_read_gva() - copy from guest-linear memory
+ * @vcpu: the vCPU, loaded; vm->srcu held
+ * @gva: first byte
+ * @access: GWALK_* flags
+ * @data: destination
+ * @len: bytes; may cross pages
+ * @fault: filled for EINVAL
+ * Return: 0; EINVAL (the guest gets @fault); EFAULT (not memory); others as gwalk().
+ */
+int mkvm_read_gva(struct mkvm_vcpu *vcpu, u64 gva, u32 access, void *data,
+		  unsigned int len, struct x86_fault *fault)
+{
+	struct gwalk_result res;
+	int r;
+
+	while (len) {
+		unsigned int n = min_t(unsigned int, len, PAGE_SIZE - offset_in_page(gva));
+
+		r = mkvm_translate(vcpu, gva, access, &res);
+		if (r == -EINVAL)
+			*fault = res.fault;
+		if (r)
+			return r;
+		r = mkvm_read_guest(vcpu->vm, res.gpa, data, n);
+		if (r)
+			return r;
+		gva += n;
+		data += n;
+		len -= n;
+	}
+	return 0;
+}
+
+/* --- The decoder's view ------------------------------------------------------------ */
+
+static u64 mkvm_cpu_get_gpr(void *priv, unsigned int reg)
+{
+	return mkvm_reg_read(priv, reg);
+}
+
+static void mkvm_cpu_set_gpr(void *priv, unsigned int reg, u64 val)
+{
+	mkvm_reg_write(priv, reg, val);
+}
+
+static void mkvm_cpu_get_segment(void *priv, unsigned int seg, struct x86_segment *out)
+{
+	struct kvm_segment s;
+
+	static_assert((int)X86_SEG_ES == MKVM_SEG_ES && (int)X86_SEG_GS == MKVM_SEG_GS);
+	mkvm_ops->get_segment(priv, seg, &s);
+	out->base = s.base;
+	out->limit = s.limit;
+	out->ar = s.type | s.s << 4 | s.dpl << 5 | s.present << 7 | s.l << 13 |
+		  s.db << 14 | (s.unusable ? X86_AR_UNUSABLE : 0);
+}
+
+static const struct x86_cpu_ops mkvm_cpu_ops = {
+	.get_gpr = mkvm_cpu_get_gpr,
+	.set_gpr = mkvm_cpu_set_gpr,
+	.get_segment = mkvm_cpu_get_segment,
+};
+
+/**
+ * mkvm_x86_cpu() - describe the vCPU to decoder and emulator
+ * @vcpu: the vCPU, loaded
+ * @cpu: result; refers to @vcpu
+ */
+void mkvm_x86_cpu(struct mkvm_vcpu *vcpu, struct x86_cpu *cpu)
+{
+	bool vm86 = mkvm_rflags(vcpu) & X86_EFLAGS_VM;
+	struct kvm_segment cs;
+
+	mkvm_ops->get_segment(vcpu, MKVM_SEG_CS, &cs);
+	*cpu = (struct x86_cpu){
+		.ops = &mkvm_cpu_ops,
+		.priv = vcpu,
+		.rip = mkvm_rip(vcpu),
+		.prot = mkvm_is_protmode(vcpu) && !vm86,
+		.la57 = vcpu->arch.cr4 & X86_CR4_LA57,
+	};
+	if (mkvm_is_long_mode(vcpu) && cs.l)
+		cpu->mode = X86_MODE_64;
+	else if (cpu->prot && cs.db)
+		cpu->mode = X86_MODE_32;
+	else
+		cpu->mode = X86_MODE_16;
+}
+
+/**
+ * mkvm_fetch_insn() - read and decode the instruction at RIP
+ * @vcpu: the vCPU, loaded; vm->srcu held
+ * @cpu: from mkvm_x86_cpu()
+ * @insn: result
+ * @bytes: what was read, for error reports
+ * @nr: how much of it
+ *
+ * The rest of a page first: the next one is only touched when the instruction goes on
+ * there, since the CPU would not fault on it otherwise.
+ *
+ * Return: 0; EINVAL (the guest gets insn->fault); EOPNOTSUPP (not in the decoder's table);
+ * EFAULT (the code is not in memory); others as gwalk().
+ */
+int mkvm_fetch_insn(struct mkvm_vcpu *vcpu, const struct x86_cpu *cpu,
+		    struct x86_insn *insn, u8 bytes[X86_INSN_MAX], unsigned int *nr)
+{
+	unsigned int first;
+	int limit, r;
+	u64 la;
+
+	*nr = 0;
+	limit = x86_fetch_linear(cpu, &la, &insn->fault);
+	if (limit < 0)
+		return limit;
+
+	first = min_t(unsigned int, limit, PAGE_SIZE - offset_in_page(la));
+	r = mkvm_read_gva(vcpu, la, GWALK_FETCH, bytes, first, &insn->fault);
+	if (r)
+		return r;
+	*nr = first;
+	r = x86_decode(bytes, first, cpu->mode, insn);
+	if (r != -EAGAIN)
+		return r;
+
+	if (first < limit) {
+		r = mkvm_read_gva(vcpu, la + first, GWALK_FETCH, bytes + first, limit - first,
+				  &insn->fault);
+		if (r)
+			return r;
+		*nr = limit;
+		r = x86_decode(bytes, limit, cpu->mode, insn);
+	}
+	if (r == -EAGAIN) {
+		/* It goes on beyond the segment's limit. */
+		insn->fault = (struct x86_fault){
+			.vector = X86_VEC_GP,
+			.has_error_code = cpu->prot,
+		};
+		r = -EINVAL;
+	}
+	return r;
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Services of the host kernel; see host.h.
+ */
+#include <linux/cpu.h>
+#include <linux/module.h>
+#include <linux/sched/task_stack.h>
+#include <linux/smp.h>
+#include <asm/desc.h>
+#include <asm/fsgsbase.h>
+#include <asm/mmu_context.h>
+#include <asm/msr.h>
+#include <asm/processor.h>
+#include <asm/reboot.h>
+
+#include "host.h"
+
+/**
+ * mkvm_host_kvm_present() - is KVM loaded (or built in), even if idle?
+ *
+ * An idle kvm_intel of 6.1 leaves CR4.VMXE clear, but owns the one slot of the
+ * emergency callback; from 6.12 on it enters VMX operation when it is loaded. Two
+ * owners are not possible. kvm.ko shows by a symbol that it exports.
+ */
+bool mkvm_host_kvm_present(void)
+{
+	if (!__symbol_get("kvm_init"))
+		return false;
+	__symbol_put("kvm_init");
+	return true;
+}
+
+static void mkvm_check_vmxe(void *any)
+{
+	if (cr4_read_shadow() & X86_CR4_VMXE)
+		*(bool *)any = true;
+}
+
+/** mkvm_host_vmxe_anywhere() - has somebody set CR4.VMXE on any CPU?
+ * Context: may sleep (waits for the other CPUs). */
+bool mkvm_host_vmxe_anywhere(void)
+{
+	bool any = false;
+
+	on_each_cpu(mkvm_check_vmxe, &any, 1);
+	return any;
+}
+
+/** mkvm_host_set_vmxe() - set CR4.VMXE on this CPU, in the kernel's books too */
+void mkvm_host_set_vmxe(void)
+{
+	cr4_set_bits(X86_CR4_VMXE);
+}
+
+/** mkvm_host_clear_vmxe() - clear CR4.VMXE on this CPU */
+void mkvm_host_clear_vmxe(void)
+{
+	cr4_clear_bits(X86_CR4_VMXE);
+}
+
+/**
+ * mkvm_host_register_emergency() - be called when the machine goes down in a hurry
+ * @callback: runs on each CPU, possibly in NMI context
+ *
+ * Panic, crash kernel, emergency restart. The slot is KVM's otherwise.
+ */
+void mkvm_host_register_emergency(void (*callback)(void))
+{
+	cpu_emergency_register_virt_callback(callback);
+}
+
+/** mkvm_host_unregister_emergency() - give the slot back; waits for users
+ * @callback: as registered */
+void mkvm_host_unregister_emergency(void (*callback)(void))
+{
+	cpu_emergency_unregister_virt_callback(callback);
+}
+
+/**
+ * mkvm_host_save_segs() - remember the host's segment state
+ * @segs: where
+ *
+ * Context: preemption off. The caller then loads the guest's KERNEL_GS_BASE.
+ */
+void mkvm_host_save_segs(struct mkvm_host_segs *segs)
+{
+	asm("sldt %0" : "=r" (segs->ldt));
+	savesegment(ds, segs->ds);
+	savesegment(es, segs->es);
+	if (likely(!test_thread_flag(TIF_ADDR32))) {
+		/* Cheaper than the MSRs where the CPU has FSGSBASE. */
+		current_save_fsgs();
+		segs->fs = current->thread.fsindex;
+		segs->gs = current->thread.gsindex;
+		segs->fs_base = current->thread.fsbase;
+		segs->kernel_gs_base = current->thread.gsbase;
+	} else {
+		savesegment(fs, segs->fs);
+		savesegment(gs, segs->gs);
+		rdmsrl(MSR_FS_BASE, segs->fs_base);
+		rdmsrl(MSR_KERNEL_GS_BASE, segs->kernel_gs_base);
+	}
+	segs->loaded = true;
+}
+
+/**
+ * mkvm_host_restore_segs() - undo what VM exits did to the segment state
+ * @segs: what mkvm_host_save_segs() remembered
+ *
+ * VM exit loads FS, GS and their bases from the VMCS, which takes kernel selectors
+ * only; clears DS, ES and LDTR when told so; sets the limits of GDTR and IDTR to 64 KiB
+ * and of the TSS to 0x67 (SDM, "Loading Host Segment and Descriptor-Table Registers").
+ *
+ * Context: preemption off.
+ */
+void mkvm_host_restore_segs(struct mkvm_host_segs *segs)
+{
+	/* A selector of the LDT needs LDTR first; loading GS ruins its base. */
+	if (segs->ldt || segs->gs & 7) {
+		asm volatile("lldt %0" : : "r" (segs->ldt));
+		load_gs_index(segs->gs);
+	}
+	if (segs->fs & 7)
+		loadsegment(fs, segs->fs);
+	if (segs->ds | segs->es) {
+		loadsegment(ds, segs->ds);
+		loadsegment(es, segs->es);
+	}
+	/* LTR is dear; the kernel refreshes the limit when a task needs its I/O bitmap. */
+	invalidate_tss_limit();
+	wrmsrl(MSR_KERNEL_GS_BASE, segs->kernel_gs_base);
+	load_fixmap_gdt(raw_smp_processor_id());
+	segs->loaded = false;
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef MKVM_X86_HOST_H
+#define MKVM_X86_HOST_H
+
+/*
+ * Everything borrowed from the host kernel that may change between versions or stop
+ * being exported. With host.c the only place in arch/x86 that looks at the
+ * kernel's version. Documentation/host-services.rst lists what and why.
+ */
+
+#include <linux/context_tracking.h>
+#include <linux/entry-kvm.h>
+#include <linux/hw_breakpoint.h>
+#include <linux/irqflags.h>
+#include <linux/rcupdate.h>
+#include <linux/version.h>
+#include <linux/vtime.h>
+#include <asm/processor.h>
+#include <asm/debugreg.h>
+#include <asm/tlbflush.h>
+
+/**
+ * struct mkvm_host_segs - the host's segment state while a guest's is loaded
+ * @loaded:	the guest's is loaded
+ * @ds: selectors; VM exit loads null selectors into DS and ES, and FS and GS
+ *	cannot be given to it when they are not the kernel's
+ * @es: likewise
+ * @fs: likewise
+ * @gs: likewise
+ * @ldt: VM exit makes LDTR unusable
+ * @fs_base:	user's FS base
+ * @kernel_gs_base: user's GS base, kept in KERNEL_GS_BASE while in the kernel
+ */
+struct mkvm_host_segs {
+	bool loaded;
+	u16 ds, es, fs, gs, ldt;
+	unsigned long fs_base;
+	unsigned long kernel_gs_base;
+};
+
+void mkvm_host_save_segs(struct mkvm_host_segs *segs);
+void mkvm_host_restore_segs(struct mkvm_host_segs *segs);
+
+bool mkvm_host_kvm_present(void);
+bool mkvm_host_vmxe_anywhere(void);
+void mkvm_host_set_vmxe(void);
+void mkvm_host_clear_vmxe(void);
+void mkvm_host_register_emergency(void (*callback)(void));
+void mkvm_host_unregister_emergency(void (*callback)(void));
+
+/* --- Around VM entry ---------------------------------------------------------- */
+
+/**
+ * mkvm_host_guest_enter() - tell tracing, RCU and context tracking: the guest runs
+ *
+ * Interrupts are off but will, in effect, be enabled by the entry. RCU treats guest
+ * execution like userspace. Nothing between this and mkvm_host_guest_exit() may be
+ * instrumented.
+ */
+static __always_inline void mkvm_host_guest_enter(void)
+{
+	instrumentation_begin();
+	trace_hardirqs_on_prepare();
+	lockdep_hardirqs_on_prepare();
+	instrumentation_end();
+
+	if (!context_tracking_guest_enter()) {
+		instrumentation_begin();
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
+		rcu_virt_note_context_switch();
+#else
+		rcu_virt_note_context_switch(smp_processor_id());
+#endif
+		instrumentation_end();
+	}
+	lockdep_hardirqs_on(CALLER_ADDR0);
+}
+
+/** mkvm_host_guest_exit() - the opposite of mkvm_host_guest_enter() */
+static __always_inline void mkvm_host_guest_exit(void)
+{
+	lockdep_hardirqs_off(CALLER_ADDR0);
+	context_tracking_guest_exit();
+
+	instrumentation_begin();
+	trace_hardirqs_off_finish();
+	instrumentation_end();
+}
+
+/**
+ * mkvm_host_nmi() - deliver the NMI that ended guest execution
+ *
+ * The NMI was consumed by the exit, and NMIs are blocked until the next IRET: raising
+ * vector 2 by an instruction gives the host's handler the frame and the IRET that it
+ * expects. The same for the machine check below. Not possible with FRED, where a
+ * software interrupt does not look like the event; mkvm_arch_init() refuses FRED.
+ */
+static __always_inline void mkvm_host_nmi(void)
+{
+	asm volatile("int $2" : : : "memory");
+}
+
+/** mkvm_host_machine_check() - deliver the #MC that ended guest execution */
+static __always_inline void mkvm_host_machine_check(void)
+{
+	asm volatile("int $18" : : : "memory");
+}
+
+/**
+ * mkvm_host_restore_dr7() - VM exit cleared DR7: arm the host's breakpoints again
+ */
+static inline void mkvm_host_restore_dr7(void)
+{
+	if (hw_breakpoint_active())
+		hw_breakpoint_restore();
+}
+
+/**
+ * mkvm_host_work_pending() - must the thread leave the guest for its own sake?
+ *
+ * Signals, rescheduling, task work (freezer, livepatch). Interrupts off.
+ */
+static inline bool mkvm_host_work_pending(void)
+{
+	return __xfer_to_guest_mode_work_pending();
+}
+
+/**
+ * mkvm_host_handle_work() - do that work
+ *
+ * Interrupts on. Return: 0, or EINTR when a signal is to be delivered.
+ */
+static inline int mkvm_host_handle_work(void)
+{
+	/* The argument is for a hook that x86 does not have. */
+	return xfer_to_guest_mode_handle_work(NULL);
+}
+
+#endif

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A guest-physical address that the second-level tables do not map, or not for this
+ * access: memory that is mapped now, or a device.
+ *
+ * The host's page is held from get_user_pages() to the end of this function only; what
+ * keeps the mapping right afterwards is virt/notifier.c.
+ */
+#include <linux/mm.h>
+
+#include "../trace.h"
+#include "../x86.h"
+#include "tdp.h"
+
+/*
+ * Get the page behind @hva, writable if possible. Sleeps.
+ * Return: 0, or EFAULT and the like when the process could not access it either.
+ */
+static int mkvm_get_page(unsigned long hva, bool write, struct page **page, bool *writable)
+{
+	long r;
+
+	/* Mostly the host has it writable already: then a write needs no second fault. */
+	*writable = true;
+	if (get_user_pages_fast_only(hva, 1, FOLL_WRITE, page) == 1)
+		return 0;
+
+	*writable = write;
+	r = get_user_pages_unlocked(hva, 1, page, write ? FOLL_WRITE : 0);
+	if (r == 1)
+		return 0;
+	return r < 0 ? r : -EFAULT;
+}
+
+/* Return: 0 mapped, EAGAIN an invalidation came in between, or an error. */
+static int mkvm_map_fault(struct mkvm_vcpu *vcpu, const struct mkvm_memslot *slot, gfn_t gfn,
+			  bool write)
+{
+	struct mkvm *vm = vcpu->vm;
+	unsigned long hva = mkvm_slot_hva(slot, gfn);
+	unsigned long seq;
+	struct page *page;
+	bool writable;
+	int r;
+
+	r = mkvm_tdp_prepare(vcpu);
+	if (r)
+		return r;
+
+	seq = READ_ONCE(vm->inval_seq);
+	/* The sequence first, then the page: see virt/notifier.c. */
+	smp_rmb();
+	r = mkvm_get_page(hva, write, &page, &writable);
+	if (r)
+		return r;
+
+	read_lock(&vm->mmu_lock);
+	if (mkvm_inval_raced(vm, seq, hva))
+		r = -EAGAIN;
+	else
+		mkvm_tdp_map(vcpu, gfn, page_to_pfn(page), writable);
+	read_unlock(&vm->mmu_lock);
+
+	/* The guest's writes go past the host's page tables: nobody else notes them. */
+	if (!r && writable)
+		set_page_dirty_lock(page);
+	put_page(page);
+	return r;
+}
+
+/**
+ * mkvm_handle_page_fault() - EPT violation or nested page fault
+ * @vcpu: the vCPU; vm->srcu held
+ * @gpa: the guest-physical address
+ * @fault: MKVM_FAULT_* bits
+ *
+ * Return: %MKVM_RUN_GUEST (mapped, or to be tried again), what mkvm_handle_mmio() says for an
+ * address without memory, or an error: EFAULT when the memory is not there in the
+ * process, or not writable.
+ */
+mkvm_run_t mkvm_handle_page_fault(struct mkvm_vcpu *vcpu, gpa_t gpa, u32 fault)
+{
+	gfn_t gfn = gpa >> PAGE_SHIFT;
+	const struct mkvm_memslot *slot = mkvm_gfn_to_slot(vcpu->vm, gfn);
+	int r;
+
+	if (!slot)
+		return mkvm_handle_mmio(vcpu, gpa);
+
+	if (slot->flags & MKVM_SLOT_INVALID)
+		r = -EAGAIN;
+	else
+		r = mkvm_map_fault(vcpu, slot, gfn, fault & MKVM_FAULT_WRITE);
+	trace_mkvm_page_fault(vcpu, gpa, fault, r);
+
+	switch (r) {
+	case 0:
+		vcpu->stat.page_faults++;
+		return MKVM_RUN_GUEST;
+	case -EAGAIN:
+		vcpu->stat.fault_retries++;
+		return MKVM_RUN_GUEST;
+	default:
+		return mkvm_run_error(r);
+	}
+}

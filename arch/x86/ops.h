@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef MKVM_X86_OPS_H
+#define MKVM_X86_OPS_H
+
+/*
+ * The cut between common x86 code and a vendor's extension (VMX or SVM).
+ *
+ * Vendor code decodes what the hardware says and carries out what common code has
+ * decided. One object is chosen at load. A hook is added only when both
+ * vendors need it.
+ */
+
+#include "../../virt/minikvm.h"
+
+/**
+ * struct mkvm_x86_ops - what a vendor implements
+ *
+ * The module:
+ * @name:	"vmx" or "svm"
+ * @setup:	look at capabilities, compute the controls; refuse with one line.
+ *		Once, at load, before any CPU is enabled. 0, ENODEV, EACCES, EBUSY, EOPNOTSUPP
+ * @teardown:	undo @setup
+ * @cpu_enable:	enter VMX operation or set EFER.SVME, on this CPU. 0, EBUSY, EIO
+ * @cpu_disable: the opposite; does nothing when it is not on. Any context with this
+ *		CPU held, NMI of a crashing machine included
+ *
+ * A vCPU:
+ * @vcpu_create: allocate vcpu->arch.vmx or .svm and its control block. 0, ENOMEM
+ * @vcpu_destroy: free them, wherever they are cached
+ * @vcpu_reset:	write all that does not change while the VM lives, and the state
+ *		that common code does not keep (segments, tables). Loaded, preemption on
+ * @vcpu_load:	make the control block current on this CPU. Preemption off
+ * @vcpu_put:	give the CPU back to the host: segments, MSRs. Preemption off
+ *
+ * Entry and exit:
+ * @prepare:	switch host segments and MSRs if not done since @vcpu_load. Preemption
+ *		off, before interrupts are turned off
+ * @inject:	put vcpu->arch.event into the control block
+ * @enter:	run the guest until it exits. Interrupts off; returns with interrupts off,
+ *		a host NMI or #MC that caused the exit delivered. Fills exit information
+ *		and vcpu->arch.event (an event that must be delivered again)
+ * @exit_is_quick: may @handle_exit run for this exit with interrupts off?
+ * @handle_exit: decode the last exit and call common code
+ * @exit_name:	name of a basic exit reason, NULL when there is none
+ * @flush_tlb:	drop this vCPU's translations, second-level and combined. Preemption off
+ *
+ * State, loaded, preemption on:
+ * @cache_reg:	bring vcpu->arch.regs[reg] up to date (RSP, RIP, RFLAGS, CR3)
+ * @get_segment: read a segment register
+ * @set_segment: write one
+ * @get_table:	read GDTR or IDTR
+ * @set_table:	write one
+ * @set_crs:	make vcpu->arch.cr0, .cr4 and .efer effective, all three
+ * @set_dr7:	make vcpu->arch.dr7 effective
+ * @set_tsc_offset: make vcpu->arch.tsc_offset effective
+ * @get_pdptrs:	PAE: the four entries in use
+ * @set_pdptrs:	PAE: replace them
+ * @get_msr:	an MSR that the vendor owns (FS.base, SYSENTER ...). 0, or EINVAL
+ * @set_msr:	likewise; the value has been checked
+ * @insn_len:	length of the instruction that exited
+ * @end_shadow:	an instruction was completed: STI and MOV SS block nothing any more
+ * @dump:	print everything, for a state nobody understands
+ */
+struct mkvm_x86_ops {
+	const char *name;
+	int (*setup)(void);
+	void (*teardown)(void);
+	int (*cpu_enable)(void);
+	void (*cpu_disable)(void);
+
+	int (*vcpu_create)(struct mkvm_vcpu *vcpu);
+	void (*vcpu_destroy)(struct mkvm_vcpu *vcpu);
+	void (*vcpu_reset)(struct mkvm_vcpu *vcpu);
+	void (*vcpu_load)(struct mkvm_vcpu *vcpu, int cpu);
+	void (*vcpu_put)(struct mkvm_vcpu *vcpu);
+
+	void (*prepare)(struct mkvm_vcpu *vcpu);
+	void (*inject)(struct mkvm_vcpu *vcpu);
+	void (*enter)(struct mkvm_vcpu *vcpu);
+	bool (*exit_is_quick)(struct mkvm_vcpu *vcpu);
+	mkvm_run_t (*handle_exit)(struct mkvm_vcpu *vcpu);
+	const char *(*exit_name)(unsigned int nr);
+	void (*flush_tlb)(struct mkvm_vcpu *vcpu);
+
+	void (*cache_reg)(struct mkvm_vcpu *vcpu, enum mkvm_reg reg);
+	void (*get_segment)(struct mkvm_vcpu *vcpu, enum mkvm_seg seg,
+			    struct kvm_segment *out);
+	void (*set_segment)(struct mkvm_vcpu *vcpu, enum mkvm_seg seg,
+			    const struct kvm_segment *in);
+	void (*get_table)(struct mkvm_vcpu *vcpu, bool idt, struct kvm_dtable *out);
+	void (*set_table)(struct mkvm_vcpu *vcpu, bool idt, const struct kvm_dtable *in);
+	void (*set_crs)(struct mkvm_vcpu *vcpu);
+	void (*set_dr7)(struct mkvm_vcpu *vcpu);
+	void (*set_tsc_offset)(struct mkvm_vcpu *vcpu);
+	void (*get_pdptrs)(struct mkvm_vcpu *vcpu, u64 pdptrs[4]);
+	void (*set_pdptrs)(struct mkvm_vcpu *vcpu, const u64 pdptrs[4]);
+	int (*get_msr)(struct mkvm_vcpu *vcpu, u32 msr, u64 *data);
+	int (*set_msr)(struct mkvm_vcpu *vcpu, u32 msr, u64 data);
+	unsigned int (*insn_len)(struct mkvm_vcpu *vcpu);
+	void (*end_shadow)(struct mkvm_vcpu *vcpu);
+	void (*dump)(struct mkvm_vcpu *vcpu);
+};
+
+/**
+ * struct mkvm_x86_caps - what the backend can do on this machine
+ * @rdtscp:	the guest can execute RDTSCP
+ * @invpcid:	the guest can execute INVPCID
+ * @host_xcr0:	XCR0 of the host; 0 without XSAVE
+ * @tdp:	format of the second-level paging structures
+ *
+ * Written by the setup hook, constant afterwards.
+ */
+struct mkvm_x86_caps {
+	bool rdtscp;
+	bool invpcid;
+	u64 host_xcr0;
+	const struct tdp_format *tdp;
+};
+
+/* arch.c: the chosen backend. Constant after load. */
+extern const struct mkvm_x86_ops *mkvm_ops;
+extern struct mkvm_x86_caps mkvm_caps;
+
+#endif

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Guest registers as userspace sees them: KVM_{GET,SET}_{REGS,SREGS}, and the state
+ * after reset.
+ */
+#include <asm/apicdef.h>
+#include <asm/msr-index.h>
+
+#include "x86.h"
+
+/**
+ * mkvm_is_64bit() - is the vCPU in 64-bit mode (not compatibility mode)?
+ * @vcpu: the vCPU, loaded
+ */
+bool mkvm_is_64bit(struct mkvm_vcpu *vcpu)
+{
+	struct kvm_segment cs;
+
+	if (!mkvm_is_long_mode(vcpu))
+		return false;
+	mkvm_ops->get_segment(vcpu, MKVM_SEG_CS, &cs);
+	return cs.l;
+}
+
+/**
+ * mkvm_cpl() - current privilege level
+ * @vcpu: the vCPU, loaded
+ *
+ * SS.DPL, the one place that is right in every mode (SDM, "Guest Register State");
+ * real mode is 0 by definition.
+ */
+unsigned int mkvm_cpl(struct mkvm_vcpu *vcpu)
+{
+	struct kvm_segment ss;
+
+	if (!mkvm_is_protmode(vcpu))
+		return 0;
+	mkvm_ops->get_segment(vcpu, MKVM_SEG_SS, &ss);
+	return ss.dpl;
+}
+
+/** mkvm_cache_regs() - bring all registers in memory up to date
+ * @vcpu: the vCPU, loaded */
+void mkvm_cache_regs(struct mkvm_vcpu *vcpu)
+{
+	mkvm_reg_read(vcpu, MKVM_REG_RSP);
+	mkvm_reg_read(vcpu, MKVM_REG_RIP);
+	mkvm_reg_read(vcpu, MKVM_REG_RFLAGS);
+	mkvm_reg_read(vcpu, MKVM_REG_CR3);
+}
+
+/**
+ * mkvm_advance_rip() - an instruction is complete
+ * @vcpu: the vCPU, loaded
+ * @next_rip: where the guest goes on
+ *
+ * Ends interrupt shadows, and raises the single-step trap that the CPU would have
+ * raised after the instruction.
+ */
+void mkvm_advance_rip(struct mkvm_vcpu *vcpu, unsigned long next_rip)
+{
+	mkvm_reg_write(vcpu, MKVM_REG_RIP, next_rip);
+	mkvm_ops->end_shadow(vcpu);
+	if (unlikely(mkvm_rflags(vcpu) & X86_EFLAGS_TF))
+		mkvm_handle_db(vcpu, DR_STEP);
+}
+
+/**
+ * mkvm_skip_instruction() - the instruction that exited is complete
+ * @vcpu: the vCPU, loaded
+ */
+void mkvm_skip_instruction(struct mkvm_vcpu *vcpu)
+{
+	unsigned long rip = mkvm_rip(vcpu);
+	unsigned long next = rip + mkvm_ops->insn_len(vcpu);
+
+	/* Outside 64-bit mode the instruction pointer wraps at 4 GiB. */
+	if (unlikely((rip ^ next) >> 32) && !mkvm_is_64bit(vcpu))
+		next = (u32)next;
+	mkvm_advance_rip(vcpu, next);
+}
+
+/* --- General registers -------------------------------------------------------- */
+
+/**
+ * mkvm_get_regs() - KVM_GET_REGS
+ * @vcpu: the vCPU; needs not be loaded
+ * @regs: result
+ * Return: 0.
+ */
+int mkvm_get_regs(struct mkvm_vcpu *vcpu, struct kvm_regs *regs)
+{
+	const unsigned long *r = vcpu->arch.regs;
+
+	*regs = (struct kvm_regs){
+		.rax = r[MKVM_REG_RAX], .rbx = r[MKVM_REG_RBX],
+		.rcx = r[MKVM_REG_RCX], .rdx = r[MKVM_REG_RDX],
+		.rsi = r[MKVM_REG_RSI], .rdi = r[MKVM_REG_RDI],
+		.rsp = r[MKVM_REG_RSP], .rbp = r[MKVM_REG_RBP],
+		.r8 = r[MKVM_REG_R8], .r9 = r[MKVM_REG_R9],
+		.r10 = r[MKVM_REG_R10], .r11 = r[MKVM_REG_R11],
+		.r12 = r[MKVM_REG_R12], .r13 = r[MKVM_REG_R13],
+		.r14 = r[MKVM_REG_R14], .r15 = r[MKVM_REG_R15],
+		.rip = r[MKVM_REG_RIP], .rflags = r[MKVM_REG_RFLAGS],
+	};
+	return 0;
+}
+
+/**
+ * mkvm_set_regs() - KVM_SET_REGS
+ * @vcpu: the vCPU; needs not be loaded
+ * @regs: new values; bit 1 of RFLAGS is set whatever is asked
+ *
+ * Discards a pending exception, as KVM does.
+ * Return: 0.
+ */
+int mkvm_set_regs(struct mkvm_vcpu *vcpu, const struct kvm_regs *regs)
+{
+	unsigned long *r = vcpu->arch.regs;
+
+	r[MKVM_REG_RAX] = regs->rax;
+	r[MKVM_REG_RBX] = regs->rbx;
+	r[MKVM_REG_RCX] = regs->rcx;
+	r[MKVM_REG_RDX] = regs->rdx;
+	r[MKVM_REG_RSI] = regs->rsi;
+	r[MKVM_REG_RDI] = regs->rdi;
+	r[MKVM_REG_RBP] = regs->rbp;
+	r[MKVM_REG_R8] = regs->r8;
+	r[MKVM_REG_R9] = regs->r9;
+	r[MKVM_REG_R10] = regs->r10;
+	r[MKVM_REG_R11] = regs->r11;
+	r[MKVM_REG_R12] = regs->r12;
+	r[MKVM_REG_R13] = regs->r13;
+	r[MKVM_REG_R14] = regs->r14;
+	r[MKVM_REG_R15] = regs->r15;
+	mkvm_reg_write(vcpu, MKVM_REG_RSP, regs->rsp);
+	mkvm_reg_write(vcpu, MKVM_REG_RIP, regs->rip);
+	mkvm_reg_write(vcpu, MKVM_REG_RFLAGS, regs->rflags | X86_EFLAGS_FIXED);
+	vcpu->arch.event.type = MKVM_EVENT_NONE;
+	return 0;
+}
+
+/* --- Special registers ---------------------------------------------------------- */
+
+/**
+ * mkvm_get_sregs() - KVM_GET_SREGS
+ * @vcpu: the vCPU, loaded
+ * @sregs: result
+ * Return: 0.
+ */
+int mkvm_get_sregs(struct mkvm_vcpu *vcpu, struct kvm_sregs *sregs)
+{
+	memset(sregs, 0, sizeof(*sregs));
+	mkvm_ops->get_segment(vcpu, MKVM_SEG_CS, &sregs->cs);
+	mkvm_ops->get_segment(vcpu, MKVM_SEG_DS, &sregs->ds);
+	mkvm_ops->get_segment(vcpu, MKVM_SEG_ES, &sregs->es);
+	mkvm_ops->get_segment(vcpu, MKVM_SEG_FS, &sregs->fs);
+	mkvm_ops->get_segment(vcpu, MKVM_SEG_GS, &sregs->gs);
+	mkvm_ops->get_segment(vcpu, MKVM_SEG_SS, &sregs->ss);
+	mkvm_ops->get_segment(vcpu, MKVM_SEG_TR, &sregs->tr);
+	mkvm_ops->get_segment(vcpu, MKVM_SEG_LDTR, &sregs->ldt);
+	mkvm_ops->get_table(vcpu, true, &sregs->idt);
+	mkvm_ops->get_table(vcpu, false, &sregs->gdt);
+	sregs->cr0 = vcpu->arch.cr0;
+	sregs->cr2 = vcpu->arch.cr2;
+	sregs->cr3 = mkvm_reg_read(vcpu, MKVM_REG_CR3);
+	sregs->cr4 = vcpu->arch.cr4;
+	sregs->cr8 = vcpu->arch.cr8;
+	sregs->efer = vcpu->arch.efer;
+	sregs->apic_base = vcpu->arch.apic_base;
+
+	if (vcpu->arch.event.type == MKVM_EVENT_EXTINT)
+		set_bit(vcpu->arch.event.vector, (unsigned long *)sregs->interrupt_bitmap);
+	return 0;
+}
+
+/* SDM, "Control Registers": what must hold between them whoever writes them. */
+static bool mkvm_sregs_valid(struct mkvm_vcpu *vcpu, const struct kvm_sregs *s)
+{
+	if ((s->efer & EFER_LME) && (s->cr0 & X86_CR0_PG)) {
+		/* IA-32e paging: needs PAE, and shows as EFER.LMA. */
+		if (!(s->cr4 & X86_CR4_PAE) || !(s->efer & EFER_LMA))
+			return false;
+		if (s->cr3 >> vcpu->arch.maxphyaddr)
+			return false;
+	} else {
+		/* Not in long mode: neither LMA nor a 64-bit code segment. */
+		if ((s->efer & EFER_LMA) || s->cs.l)
+			return false;
+	}
+	return mkvm_cr4_valid(vcpu, s->cr4) && mkvm_cr0_valid(s->cr0);
+}
+
+/** mkvm_apic_base_valid() - may IA32_APIC_BASE have this value?
+ * @vcpu: the vCPU
+ * @base: the value */
+bool mkvm_apic_base_valid(struct mkvm_vcpu *vcpu, u64 base)
+{
+	/* x2APIC mode needs an APIC in the kernel: bit 10 is reserved like the rest. */
+	u64 reserved = GENMASK_ULL(63, vcpu->arch.maxphyaddr) | X2APIC_ENABLE | 0x2ff;
+
+	return !(base & reserved);
+}
+
+/**
+ * mkvm_set_sregs() - KVM_SET_SREGS
+ * @vcpu: the vCPU, loaded
+ * @sregs: new values
+ *
+ * Return: 0, or EINVAL when control registers contradict each other or use a bit that the
+ * vCPU's CPUID does not have; then nothing has changed.
+ */
+int mkvm_set_sregs(struct mkvm_vcpu *vcpu, const struct kvm_sregs *sregs)
+{
+	int irq;
+
+	if (!mkvm_sregs_valid(vcpu, sregs) ||
+	    !mkvm_apic_base_valid(vcpu, sregs->apic_base))
+		return -EINVAL;
+
+	vcpu->arch.apic_base = sregs->apic_base;
+	vcpu->arch.cr0 = sregs->cr0 | X86_CR0_ET;
+	vcpu->arch.cr2 = sregs->cr2;
+	vcpu->arch.cr4 = sregs->cr4;
+	vcpu->arch.cr8 = sregs->cr8 & 0xf;
+	vcpu->arch.efer = sregs->efer;
+	mkvm_reg_write(vcpu, MKVM_REG_CR3, sregs->cr3);
+	mkvm_ops->set_crs(vcpu);
+	mkvm_cpuid_update(vcpu);
+
+	mkvm_ops->set_table(vcpu, true, &sregs->idt);
+	mkvm_ops->set_table(vcpu, false, &sregs->gdt);
+	mkvm_ops->set_segment(vcpu, MKVM_SEG_CS, &sregs->cs);
+	mkvm_ops->set_segment(vcpu, MKVM_SEG_DS, &sregs->ds);
+	mkvm_ops->set_segment(vcpu, MKVM_SEG_ES, &sregs->es);
+	mkvm_ops->set_segment(vcpu, MKVM_SEG_FS, &sregs->fs);
+	mkvm_ops->set_segment(vcpu, MKVM_SEG_GS, &sregs->gs);
+	mkvm_ops->set_segment(vcpu, MKVM_SEG_SS, &sregs->ss);
+	mkvm_ops->set_segment(vcpu, MKVM_SEG_TR, &sregs->tr);
+	mkvm_ops->set_segment(vcpu, MKVM_SEG_LDTR, &sregs->ldt);
+
+	/* The PDPTEs are loaded when CR3 is; an error shows at the next entry. */
+	if (mkvm_is_pae_paging(vcpu))
+		mkvm_load_pdptrs(vcpu, sregs->cr3);
+	mkvm_make_request(vcpu, MKVM_REQ_TLB_FLUSH);
+
+	irq = find_first_bit((const unsigned long *)sregs->interrupt_bitmap, 256);
+	if (irq < 256) {
+		vcpu->arch.event = (struct mkvm_event){
+			.type = MKVM_EVENT_EXTINT,
+			.vector = irq,
+		};
+	}
+	return 0;
+}
+
+/* --- Reset ------------------------------------------------------------------------ */
+
+static void mkvm_reset_segments(struct mkvm_vcpu *vcpu)
+{
+	const struct kvm_segment data = {
+		.limit = 0xffff, .type = 3, .present = 1, .s = 1,
+	};
+	const struct kvm_segment cs = {
+		.base = 0xffff0000, .limit = 0xffff, .selector = 0xf000,
+		.type = 11, .present = 1, .s = 1,
+	};
+	const struct kvm_segment ldt = { .limit = 0xffff, .type = 2, .present = 1 };
+	const struct kvm_segment tr = { .limit = 0xffff, .type = 11, .present = 1 };
+	const struct kvm_dtable table = { .limit = 0xffff };
+
+	mkvm_ops->set_segment(vcpu, MKVM_SEG_CS, &cs);
+	mkvm_ops->set_segment(vcpu, MKVM_SEG_DS, &data);
+	mkvm_ops->set_segment(vcpu, MKVM_SEG_ES, &data);
+	mkvm_ops->set_segment(vcpu, MKVM_SEG_FS, &data);
+	mkvm_ops->set_segment(vcpu, MKVM_SEG_GS, &data);
+	mkvm_ops->set_segment(vcpu, MKVM_SEG_SS, &data);
+	mkvm_ops->set_segment(vcpu, MKVM_SEG_LDTR, &ldt);
+	mkvm_ops->set_segment(vcpu, MKVM_SEG_TR, &tr);
+	mkvm_ops->set_table(vcpu, true, &table);
+	mkvm_ops->set_table(vcpu, false, &table);
+}
+
+/**
+ * mkvm_vcpu_reset() - the state of a CPU after power-up
+ * @vcpu: the vCPU, loaded
+ *
+ * SDM, "Processor State After Reset". RDX holds the processor signature; no CPUID has
+ * been set yet, so it is that of a generic family 6 CPU, as in KVM.
+ */
+void mkvm_vcpu_reset(struct mkvm_vcpu *vcpu)
+{
+	struct mkvm_vcpu_arch *arch = &vcpu->arch;
+
+	memset(arch->regs, 0, sizeof(arch->regs));
+	arch->regs[MKVM_REG_RDX] = 0x600;
+	mkvm_reg_write(vcpu, MKVM_REG_RSP, 0);
+	mkvm_reg_write(vcpu, MKVM_REG_RIP, 0xfff0);
+	mkvm_reg_write(vcpu, MKVM_REG_RFLAGS, X86_EFLAGS_FIXED);
+	mkvm_reg_write(vcpu, MKVM_REG_CR3, 0);
+
+	arch->cr0 = X86_CR0_CD | X86_CR0_NW | X86_CR0_ET;
+	arch->cr2 = 0;
+	arch->cr4 = 0;
+	arch->cr8 = 0;
+	arch->efer = 0;
+	arch->xcr0 = XFEATURE_MASK_FP;
+	memset(arch->db, 0, sizeof(arch->db));
+	arch->dr6 = DR6_RESERVED;
+	arch->dr7 = MKVM_DR7_FIXED_1;
+	arch->event.type = MKVM_EVENT_NONE;
+	arch->triple_fault = false;
+	arch->apic_base = APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_ENABLE |
+			  (vcpu->id == 0 ? MSR_IA32_APICBASE_BSP : 0);
+	mkvm_msr_reset(vcpu);
+
+	mkvm_ops->vcpu_reset(vcpu);
+	mkvm_ops->set_crs(vcpu);
+	mkvm_ops->set_dr7(vcpu);
+	mkvm_ops->set_tsc_offset(vcpu);
+	mkvm_reset_segments(vcpu);
+}

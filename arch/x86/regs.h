@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef MKVM_X86_REGS_H
+#define MKVM_X86_REGS_H
+
+/*
+ * The guest's registers.
+ *
+ * RSP, RIP, RFLAGS and CR3 live in the control block while the guest runs. They are
+ * read from there when somebody asks, once per exit, and written back before the next
+ * entry if somebody changed them. After KVM_RUN all four are up to date in memory, so
+ * that KVM_GET_REGS needs no control block.
+ */
+
+#include <asm/processor.h>
+#include <asm/processor-flags.h>
+#include <asm/debugreg.h>
+
+#include "ops.h"
+
+#define MKVM_CACHED_REGS	(BIT(MKVM_REG_RSP) | BIT(MKVM_REG_RIP) |	\
+				 BIT(MKVM_REG_RFLAGS) | BIT(MKVM_REG_CR3))
+
+/* SDM, "Debug Registers": what <asm/debugreg.h> does not name. */
+#define MKVM_DR6_BD		BIT(13)		/* next instruction accesses a debug register */
+#define MKVM_DR6_BT		BIT(15)		/* task switch */
+#define MKVM_DR7_GD		BIT(13)		/* general detect enable */
+#define MKVM_DR7_FIXED_1	BIT(10)
+#define MKVM_DR7_WRITABLE	0xffff2bffull
+
+/**
+ * mkvm_reg_read() - value of a guest register
+ * @vcpu: the vCPU, loaded, or with the register cached
+ * @reg: the register
+ */
+static inline unsigned long mkvm_reg_read(struct mkvm_vcpu *vcpu, enum mkvm_reg reg)
+{
+	if (!(vcpu->arch.regs_avail & BIT(reg)))
+		mkvm_ops->cache_reg(vcpu, reg);
+	return vcpu->arch.regs[reg];
+}
+
+/**
+ * mkvm_reg_write() - change a guest register
+ * @vcpu: the vCPU
+ * @reg: the register
+ * @val: new value
+ */
+static inline void mkvm_reg_write(struct mkvm_vcpu *vcpu, enum mkvm_reg reg,
+				  unsigned long val)
+{
+	vcpu->arch.regs[reg] = val;
+	vcpu->arch.regs_avail |= BIT(reg);
+	vcpu->arch.regs_dirty |= BIT(reg);
+}
+
+static inline unsigned long mkvm_rip(struct mkvm_vcpu *vcpu)
+{
+	return mkvm_reg_read(vcpu, MKVM_REG_RIP);
+}
+
+static inline unsigned long mkvm_rflags(struct mkvm_vcpu *vcpu)
+{
+	return mkvm_reg_read(vcpu, MKVM_REG_RFLAGS);
+}
+
+static inline bool mkvm_is_protmode(struct mkvm_vcpu *vcpu)
+{
+	return vcpu->arch.cr0 & X86_CR0_PE;
+}
+
+static inline bool mkvm_is_paging(struct mkvm_vcpu *vcpu)
+{
+	return vcpu->arch.cr0 & X86_CR0_PG;
+}
+
+static inline bool mkvm_is_long_mode(struct mkvm_vcpu *vcpu)
+{
+	return vcpu->arch.efer & EFER_LMA;
+}
+
+static inline bool mkvm_is_pae_paging(struct mkvm_vcpu *vcpu)
+{
+	return mkvm_is_paging(vcpu) && (vcpu->arch.cr4 & X86_CR4_PAE) &&
+	       !mkvm_is_long_mode(vcpu);
+}
+
+bool mkvm_is_64bit(struct mkvm_vcpu *vcpu);
+unsigned int mkvm_cpl(struct mkvm_vcpu *vcpu);
+void mkvm_cache_regs(struct mkvm_vcpu *vcpu);
+void mkvm_skip_instruction(struct mkvm_vcpu *vcpu);
+void mkvm_advance_rip(struct mkvm_vcpu *vcpu, unsigned long next_rip);
+bool mkvm_apic_base_valid(struct mkvm_vcpu *vcpu, u64 base);
+void mkvm_vcpu_reset(struct mkvm_vcpu *vcpu);
+
+int mkvm_get_regs(struct mkvm_vcpu *vcpu, struct kvm_regs *regs);
+int mkvm_set_regs(struct mkvm_vcpu *vcpu, const struct kvm_regs *regs);
+int mkvm_get_sregs(struct mkvm_vcpu *vcpu, struct kvm_sregs *sregs);
+int mkvm_set_sregs(struct mkvm_vcpu *vcpu, const struct kvm_sregs *sregs);
+
+#endif

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KVM_RUN: the loop around VM entry.
+ *
+ *   mkvm_arch_vcpu_run()	once per ioctl: FPU, completion of what userspace did
+ *     mkvm_run_loop()		until somebody wants to leave; interrupts on
+ *       mkvm_handle_requests()
+ *       mkvm_enter_guest()	the inner loop; interrupts off
+ *         ops->enter()		one entry and exit
+ *         ops->handle_exit()	exits that need nothing but the vCPU ("quick")
+ *       ops->handle_exit()	all others, with interrupts on
+ *
+ * Most exits are quick and stay in the inner loop: one test of the vCPU's requests and of
+ * the thread's flags is all that lies between two entries.
+ */
+#include <linux/sched/signal.h>
+
+#include "host.h"
+#include "trace.h"
+#include "x86.h"
+
+/* --- Ways out, for exit handlers ----------------------------------------------------- */
+
+/**
+ * mkvm_internal_error() - return to userspace with KVM_EXIT_INTERNAL_ERROR
+ * @vcpu: the vCPU
+ * @suberror: KVM_INTERNAL_ERROR_*
+ * @ndata: words of @data, at most 16
+ * @data: what may help
+ */
+mkvm_run_t mkvm_internal_error(struct mkvm_vcpu *vcpu, u32 suberror, unsigned int ndata,
+			       const u64 *data)
+{
+	struct kvm_run *run = vcpu->run;
+
+	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	run->internal.suberror = suberror;
+	run->internal.ndata = ndata;
+	if (ndata)
+		memcpy(run->internal.data, data, ndata * sizeof(*data));
+	return MKVM_RUN_USER;
+}
+
+/**
+ * mkvm_fail_entry() - the CPU refused to enter the guest
+ * @vcpu: the vCPU
+ * @reason: hardware's own number, for hardware_entry_failure_reason
+ */
+mkvm_run_t mkvm_fail_entry(struct mkvm_vcpu *vcpu, u64 reason)
+{
+	vcpu->run->exit_reason = KVM_EXIT_FAIL_ENTRY;
+	vcpu->run->fail_entry.hardware_entry_failure_reason = reason;
+	vcpu->run->fail_entry.cpu = vcpu->cpu;
+	return MKVM_RUN_USER;
+}
+
+/** mkvm_handle_shutdown() - triple fault
+ * @vcpu: the vCPU */
+mkvm_run_t mkvm_handle_shutdown(struct mkvm_vcpu *vcpu)
+{
+	vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
+	return MKVM_RUN_USER;
+}
+
+/** mkvm_handle_hlt() - HLT; without an APIC in the kernel it is userspace that waits
+ * @vcpu: the vCPU */
+mkvm_run_t mkvm_handle_hlt(struct mkvm_vcpu *vcpu)
+{
+	mkvm_skip_instruction(vcpu);
+	vcpu->run->exit_reason = KVM_EXIT_HLT;
+	return MKVM_RUN_USER;
+}
+
+/** mkvm_handle_skip() - an instruction that needs no action (WBINVD, PAUSE ...)
+ * @vcpu: the vCPU */
+mkvm_run_t mkvm_handle_skip(struct mkvm_vcpu *vcpu)
+{
+	mkvm_skip_instruction(vcpu);
+	return MKVM_RUN_GUEST;
+}
+
+/* --- The loop --------------------------------------------------------------------------- */
+
+static mkvm_run_t mkvm_handle_requests(struct mkvm_vcpu *vcpu)
+{
+	if (likely(!READ_ONCE(vcpu->requests)))
+		return MKVM_RUN_GUEST;
+
+	/* Not cleared: the VM stays dead. */
+	if (test_bit(MKVM_REQ_VM_DEAD, &vcpu->requests))
+		return mkvm_run_error(-EIO);
+
+	if (test_and_clear_bit(MKVM_REQ_TLB_FLUSH, &vcpu->requests)) {
+		vcpu->stat.tlb_flushes++;
+		preempt_disable();
+		mkvm_ops->flush_tlb(vcpu);
+		preempt_enable();
+	}
+	return MKVM_RUN_GUEST;
+}
+
+/* Breakpoints of the guest: VM entry loads DR7, but not the addresses. */
+static void mkvm_load_guest_drs(struct mkvm_vcpu *vcpu)
+{
+	if (likely(!(vcpu->arch.dr7 & DR_GLOBAL_ENABLE_MASK) &&
+		   !(vcpu->arch.dr7 & DR_LOCAL_ENABLE_MASK)))
+		return;
+	set_debugreg(0, 7);
+	set_debugreg(vcpu->arch.db[0], 0);
+	set_debugreg(vcpu->arch.db[1], 1);
+	set_debugreg(vcpu->arch.db[2], 2);
+	set_debugreg(vcpu->arch.db[3], 3);
+}
+
+/* One entry and exit. Interrupts off before and after. */
+static void mkvm_enter_once(struct mkvm_vcpu *vcpu)
+{
+	if (vcpu->arch.event.type != MKVM_EVENT_NONE)
+		mkvm_ops->inject(vcpu);
+	trace_mkvm_entry(vcpu);
+	mkvm_load_guest_drs(vcpu);
+	mkvm_xcr0_load_guest(vcpu);
+
+	mkvm_ops->enter(vcpu);
+
+	mkvm_xcr0_load_host(vcpu);
+	mkvm_host_restore_dr7();
+	vcpu->stat.exits++;
+}
+
+/* Is there a reason not to enter the guest? Interrupts off, mode set. */
+static bool mkvm_must_leave(struct mkvm_vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->requests) || mkvm_host_work_pending() ||
+	       vcpu->arch.triple_fault;
+}
+
+/*
+ * Run the guest until an exit that needs interrupts on, or until there is work.
+ * Return: whether the last exit still has to be handled.
+ */
+static bool mkvm_enter_guest(struct mkvm_vcpu *vcpu, mkvm_run_t *ret)
+{
+	bool unhandled = false;
+
+	preempt_disable();
+	mkvm_ops->prepare(vcpu);
+
+	local_irq_disable();
+	WRITE_ONCE(vcpu->mode, MKVM_IN_GUEST);
+	/* Pairs with the smp_mb() in mkvm_make_all_request(). */
+	smp_mb();
+	if (test_thread_flag(TIF_NEED_FPU_LOAD))
+		switch_fpu_return();
+	vtime_account_guest_enter();
+
+	*ret = MKVM_RUN_GUEST;
+	while (!mkvm_must_leave(vcpu)) {
+		mkvm_enter_once(vcpu);
+		if (!mkvm_ops->exit_is_quick(vcpu)) {
+			unhandled = true;
+			break;
+		}
+		*ret = mkvm_ops->handle_exit(vcpu);
+		if (!mkvm_run_is_guest(*ret))
+			break;
+		vcpu->stat.fast_reentries++;
+	}
+
+	WRITE_ONCE(vcpu->mode, MKVM_OUTSIDE_GUEST);
+	/*
+	 * The interrupt that ended guest execution, if one did, is taken here; the tick in it
+	 * must still find the thread marked as running a guest.
+	 */
+	local_irq_enable();
+	local_irq_disable();
+	vtime_account_guest_exit();
+	local_irq_enable();
+	preempt_enable();
+	return unhandled;
+}
+
+static mkvm_run_t mkvm_handle_exit(struct mkvm_vcpu *vcpu)
+{
+	mkvm_run_t ret;
+
+	vcpu->srcu_idx = srcu_read_lock(&vcpu->vm->srcu);
+	ret = mkvm_ops->handle_exit(vcpu);
+	srcu_read_unlock(&vcpu->vm->srcu, vcpu->srcu_idx);
+	return ret;
+}
+
+/* Signals and the like. A signal leaves KVM_RUN with EINTR and says so in the run struct. */
+static mkvm_run_t mkvm_handle_thread_work(struct mkvm_vcpu *vcpu)
+{
+	int r;
+
+	if (!mkvm_host_work_pending())
+		return MKVM_RUN_GUEST;
+	r = mkvm_host_handle_work();
+	if (!r)
+		return MKVM_RUN_GUEST;
+	if (r == -EINTR) {
+		vcpu->run->exit_reason = KVM_EXIT_INTR;
+		vcpu->stat.signal_exits++;
+	}
+	return mkvm_run_error(r);
+}
+
+static mkvm_run_t mkvm_run_loop(struct mkvm_vcpu *vcpu)
+{
+	mkvm_run_t ret;
+
+	do {
+		ret = mkvm_handle_requests(vcpu);
+		if (!mkvm_run_is_guest(ret))
+			break;
+		if (vcpu->arch.triple_fault) {
+			vcpu->arch.triple_fault = false;
+			ret = mkvm_handle_shutdown(vcpu);
+			break;
+		}
+		if (mkvm_enter_guest(vcpu, &ret))
+			ret = mkvm_handle_exit(vcpu);
+		if (mkvm_run_is_guest(ret))
+			ret = mkvm_handle_thread_work(vcpu);
+	} while (mkvm_run_is_guest(ret));
+	return ret;
+}
+
+/* Finish the instruction for which KVM_RUN returned to userspace. */
+static mkvm_run_t mkvm_complete_userspace(struct mkvm_vcpu *vcpu)
+{
+	mkvm_run_t (*complete)(struct mkvm_vcpu *vcpu) = vcpu->arch.complete;
+	mkvm_run_t ret;
+
+	if (!complete)
+		return MKVM_RUN_GUEST;
+
+	vcpu->arch.complete = NULL;
+	vcpu->srcu_idx = srcu_read_lock(&vcpu->vm->srcu);
+	ret = complete(vcpu);
+	srcu_read_unlock(&vcpu->vm->srcu, vcpu->srcu_idx);
+	return ret;
+}
+
+/* See virt/arch.h. */
+int mkvm_arch_vcpu_run(struct mkvm_vcpu *vcpu)
+{
+	mkvm_run_t ret;
+
+	vcpu->run->flags = 0;
+	vcpu->run->ready_for_interrupt_injection = 0;
+	vcpu->run->if_flag = 0;
+	vcpu->arch.has_run = true;
+
+	mkvm_vcpu_load(vcpu);
+	mkvm_fpu_load_guest(vcpu);
+
+	ret = mkvm_complete_userspace(vcpu);
+	if (mkvm_run_is_guest(ret)) {
+		if (READ_ONCE(vcpu->run->immediate_exit))
+			ret = mkvm_run_error(-EINTR);
+		else
+			ret = mkvm_run_loop(vcpu);
+	}
+
+	mkvm_cache_regs(vcpu);
+	vcpu->run->if_flag = !!(mkvm_rflags(vcpu) & X86_EFLAGS_IF);
+	vcpu->run->cr8 = vcpu->arch.cr8;
+	vcpu->run->apic_base = vcpu->arch.apic_base;
+	if (!ret.code)
+		vcpu->stat.user_exits++;
+
+	mkvm_fpu_load_host(vcpu);
+	mkvm_vcpu_put(vcpu);
+	return ret.code;
+}

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * VM exits: one row for each basic exit reason of the manual (SDM, "VMX Basic Exit Reasons"),
+ * and the handlers, which decode what the VMCS says and call common code.
+ *
+ * A row without a handler is an exit that the controls in caps.c do not permit to happen, or
+ * one that is not supported; see vmx_exit_unexpected().
+ */
+#include <linux/nospec.h>
+#include <asm/trapnr.h>
+
+#include "../trace.h"
+#include "vmx.h"
+
+/*
+ * Bits 11:8 of an exit qualification: a general register, in the order of enum mkvm_reg.
+ */
+static enum mkvm_reg vmx_qualification_reg(unsigned long qualification)
+{
+	return (qualification >> 8) & 15;
+}
+
+/* --- Handlers --------------------------------------------------------------------------------- */
+
+/* Exceptions in the exception bitmap. NMI and #MC were delivered to the host before. */
+static mkvm_run_t vmx_exit_exception_nmi(struct mkvm_vcpu *vcpu)
+{
+	u32 info = vmcs_read32(VM_EXIT_INTR_INFO);
+	u8 vector = info & INTR_INFO_VECTOR_MASK;
+	u64 data[4];
+
+	if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR)
+		return MKVM_RUN_GUEST;
+
+	switch (vector) {
+	case X86_TRAP_MC:
+		return MKVM_RUN_GUEST;
+	case X86_TRAP_DB:
+		/* The qualification has the bits that DR6 would have got. */
+		return mkvm_handle_db(vcpu, vmcs_readl(EXIT_QUALIFICATION) &
+				      (DR_TRAP_BITS | MKVM_DR6_BD | DR_STEP));
+	case X86_TRAP_AC:
+		mkvm_queue_exception_e(vcpu, X86_TRAP_AC, vmcs_read32(VM_EXIT_INTR_ERROR_CODE));
+		return MKVM_RUN_GUEST;
+	}
+
+	data[0] = info;
+	data[1] = vmcs_read32(VM_EXIT_INTR_ERROR_CODE);
+	data[2] = mkvm_rip(vcpu);
+	data[3] = vcpu->cpu;
+	return mkvm_internal_error(vcpu, KVM_INTERNAL_ERROR_SIMUL_EX, ARRAY_SIZE(data), data);
+}
+
+/* The host takes the interrupt when run.c turns interrupts on. */
+static mkvm_run_t vmx_exit_external_interrupt(struct mkvm_vcpu *vcpu)
+{
+	return MKVM_RUN_GUEST;
+}
+
+/* SDM, "Exit Qualification for Control-Register Accesses". */
+static mkvm_run_t vmx_exit_cr_access(struct mkvm_vcpu *vcpu)
+{
+	unsigned long qualification = vmcs_readl(EXIT_QUALIFICATION);
+	enum mkvm_reg reg = vmx_qualification_reg(qualification);
+	unsigned int cr = qualification & CONTROL_REG_ACCESS_NUM;
+
+	/* Three bits and a hidden one: CR8. */
+	cr |= qualification & 8;
+	switch ((qualification & CONTROL_REG_ACCESS_TYPE) >> 4) {
+	case 0:
+		return mkvm_handle_mov_to_cr(vcpu, cr, reg);
+	case 1:
+		return mkvm_handle_mov_from_cr(vcpu, cr, reg);
+	case 2:
+		return mkvm_handle_clts(vcpu);
+	default:
+		return mkvm_handle_lmsw(vcpu, qualification >> LMSW_SOURCE_DATA_SHIFT);
+	}
+}
+
+/* SDM, "Exit Qualification for MOV DR". */
+static mkvm_run_t vmx_exit_dr_access(struct mkvm_vcpu *vcpu)
+{
+	unsigned long qualification = vmcs_readl(EXIT_QUALIFICATION);
+
+	return mkvm_handle_mov_dr(vcpu, qualification & 7, vmx_qualification_reg(qualification),
+				  !(qualification & BIT(4)));
+}
+
+/* SDM, "Exit Qualification for I/O Instructions" and the instruction information of INS, OUTS. */
+static mkvm_run_t vmx_exit_io_instruction(struct mkvm_vcpu *vcpu)
+{
+	unsigned long qualification = vmcs_readl(EXIT_QUALIFICATION);
+	struct mkvm_pio_exit pio = {
+		.port = qualification >> 16,
+		.size = (qualification & 7) + 1,
+		.in = qualification & BIT(3),
+		.string = qualification & BIT(4),
+		.rep = qualification & BIT(5),
+	};
+
+	if (pio.string) {
+		u32 info = vmcs_read32(VMX_INSTRUCTION_INFO);
+
+		pio.addr_size = 2 << ((info >> 7) & 3);
+		pio.seg = (info >> 15) & 7;
+	}
+	return mkvm_handle_pio(vcpu, &pio);
+}
+
+/* SDM, "Exit Qualification for EPT Violations": bits 2:0 are the access. */
+static mkvm_run_t vmx_exit_ept_violation(struct mkvm_vcpu *vcpu)
+{
+	unsigned long qualification = vmcs_readl(EXIT_QUALIFICATION);
+	u32 fault = 0;
+
+	if (qualification & BIT(0))
+		fault |= MKVM_FAULT_READ;
+	if (qualification & BIT(1))
+		fault |= MKVM_FAULT_WRITE;
+	if (qualification & BIT(2))
+		fault |= MKVM_FAULT_FETCH;
+	return mkvm_handle_page_fault(vcpu, vmcs_read64(GUEST_PHYSICAL_ADDRESS), fault);
+}
+
+/*
+ * Exits that cannot happen with our controls, or are not supported. Everything is printed once,
+ * and the VMM decides what becomes of the VM.
+ */
+static mkvm_run_t vmx_exit_unexpected(struct mkvm_vcpu *vcpu)
+{
+	const u64 data[] = { to_vmx(vcpu)->exit_reason, vcpu->cpu };
+
+	vmx_dump(vcpu);
+	return mkvm_internal_error(vcpu, KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON,
+				   ARRAY_SIZE(data), data);
+}
+
+/* Our tables are wrong: nothing that they map can be trusted any more. */
+static mkvm_run_t vmx_exit_ept_misconfig(struct mkvm_vcpu *vcpu)
+{
+	vmx_dump(vcpu);
+	mkvm_vm_kill(vcpu->vm);
+	return mkvm_run_error(-EIO);
+}
+
+/* --- The table ----------------------------------------------------------------------------------- */
+
+/**
+ * struct vmx_exit_row - a basic exit reason
+ * @name: the kernel's name for it (asm/vmx.h)
+ * @handler: NULL: unexpected
+ * @quick: the handler needs nothing but the vCPU and may run with interrupts off
+ */
+struct vmx_exit_row {
+	const char *name;
+	mkvm_run_t (*handler)(struct mkvm_vcpu *vcpu);
+	bool quick;
+};
+
+#define QUICK(reason, fn)	[EXIT_REASON_##reason] = { #reason, fn, true }
+#define ROW(reason, fn)		[EXIT_REASON_##reason] = { #reason, fn, false }
+/* Not in the 6.1 kernel's header: by number. */
+#define ROW_NR(nr, name, fn)	[nr] = { name, fn, false }
+
+static const struct vmx_exit_row vmx_exit_table[] = {
+	ROW(EXCEPTION_NMI,		vmx_exit_exception_nmi),
+	ROW(EXTERNAL_INTERRUPT,		vmx_exit_external_interrupt),
+	ROW(TRIPLE_FAULT,		mkvm_handle_shutdown),
+	ROW(INIT_SIGNAL,		NULL),
+	ROW(SIPI_SIGNAL,		NULL),
+	ROW_NR(5, "IO_SMI",		NULL),
+	ROW_NR(6, "OTHER_SMI",		NULL),
+	ROW(INTERRUPT_WINDOW,		NULL),	/* not asked for yet */
+	ROW(NMI_WINDOW,			NULL),	/* not asked for yet */
+	ROW(TASK_SWITCH,		NULL),	/* see limits.rst */
+	QUICK(CPUID,			mkvm_handle_cpuid),
+	ROW_NR(11, "GETSEC",		mkvm_inject_ud),
+	ROW(HLT,			mkvm_handle_hlt),
+	ROW(INVD,			mkvm_handle_skip),
+	ROW(INVLPG,			NULL),	/* control off */
+	ROW(RDPMC,			mkvm_inject_gp),	/* no counters */
+	ROW(RDTSC,			NULL),	/* control off */
+	ROW_NR(17, "RSM",		mkvm_inject_ud),
+	QUICK(VMCALL,			mkvm_handle_hypercall),
+	ROW(VMCLEAR,			mkvm_inject_ud),
+	ROW(VMLAUNCH,			mkvm_inject_ud),
+	ROW(VMPTRLD,			mkvm_inject_ud),
+	ROW(VMPTRST,			mkvm_inject_ud),
+	ROW(VMREAD,			mkvm_inject_ud),
+	ROW(VMRESUME,			mkvm_inject_ud),
+	ROW(VMWRITE,			mkvm_inject_ud),
+	ROW(VMOFF,			mkvm_inject_ud),
+	ROW(VMON,			mkvm_inject_ud),
+	ROW(CR_ACCESS,			vmx_exit_cr_access),
+	ROW(DR_ACCESS,			vmx_exit_dr_access),
+	ROW(IO_INSTRUCTION,		vmx_exit_io_instruction),
+	QUICK(MSR_READ,			mkvm_handle_rdmsr),
+	QUICK(MSR_WRITE,		mkvm_handle_wrmsr),
+	ROW(INVALID_STATE,		NULL),	/* with "failed entry" only */
+	ROW(MSR_LOAD_FAIL,		NULL),	/* with "failed entry" only */
+	/* MONITOR and MWAIT do not wait, as in KVM; CPUID does not show them. */
+	ROW(MWAIT_INSTRUCTION,		mkvm_handle_skip),
+	ROW(MONITOR_TRAP_FLAG,		NULL),	/* control off */
+	ROW(MONITOR_INSTRUCTION,	mkvm_handle_skip),
+	ROW(PAUSE_INSTRUCTION,		mkvm_handle_skip),
+	ROW(MCE_DURING_VMENTRY,		NULL),	/* with "failed entry" only */
+	ROW(TPR_BELOW_THRESHOLD,	NULL),	/* control off, like all about the APIC */
+	ROW(APIC_ACCESS,		NULL),
+	ROW(EOI_INDUCED,		NULL),
+	ROW(GDTR_IDTR,			NULL),	/* control off */
+	ROW(LDTR_TR,			NULL),	/* control off */
+	ROW(EPT_VIOLATION,		vmx_exit_ept_violation),
+	ROW(EPT_MISCONFIG,		vmx_exit_ept_misconfig),
+	ROW(INVEPT,			mkvm_inject_ud),
+	ROW(RDTSCP,			mkvm_inject_ud),
+	ROW(PREEMPTION_TIMER,		NULL),	/* control off */
+	ROW(INVVPID,			mkvm_inject_ud),
+	ROW(WBINVD,			mkvm_handle_skip),
+	ROW(XSETBV,			mkvm_handle_xsetbv),
+	ROW(APIC_WRITE,			NULL),
+	ROW(RDRAND,			NULL),	/* control off */
+	ROW(INVPCID,			NULL),	/* control off */
+	ROW(VMFUNC,			mkvm_inject_ud),
+	ROW(ENCLS,			mkvm_inject_ud),
+	ROW(RDSEED,			NULL),	/* control off */
+	ROW(PML_FULL,			NULL),	/* control off */
+	ROW(XSAVES,			NULL),	/* the guest gets #UD without an exit */
+	ROW(XRSTORS,			NULL),
+	ROW_NR(66, "SPP_EVENT",		NULL),	/* control off, like the rest */
+	ROW(UMWAIT,			NULL),
+	ROW(TPAUSE,			NULL),
+	ROW_NR(69, "LOADIWKEY",		NULL),
+	ROW_NR(70, "ENCLV",		NULL),
+	ROW_NR(72, "ENQCMD_PASID",	NULL),
+	ROW_NR(73, "ENQCMDS_PASID",	NULL),
+	ROW(BUS_LOCK,			NULL),
+	ROW(NOTIFY,			NULL),
+};
+
+static_assert(ARRAY_SIZE(vmx_exit_table) <= MKVM_ARCH_NR_EXITS);
+
+static const struct vmx_exit_row *vmx_exit_row(u32 reason)
+{
+	static const struct vmx_exit_row unknown;
+	u16 basic = reason;
+
+	if (basic >= ARRAY_SIZE(vmx_exit_table))
+		return &unknown;
+	return &vmx_exit_table[array_index_nospec(basic, ARRAY_SIZE(vmx_exit_table))];
+}
+
+/** vmx_exit_name() - see struct mkvm_x86_ops
+ * @reason: basic exit reason */
+const char *vmx_exit_name(unsigned int reason)
+{
+	return vmx_exit_row(reason)->name;
+}
+
+/* VMfail, and exits that say that the entry did not take place. */
+static bool vmx_entry_failed(const struct vmx_vcpu *vmx)
+{
+	return vmx->fail || vmx->exit_reason & VMX_EXIT_REASONS_FAILED_VMENTRY;
+}
+
+/** vmx_exit_is_quick() - see struct mkvm_x86_ops
+ * @vcpu: the vCPU */
+bool vmx_exit_is_quick(struct mkvm_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	return !vmx_entry_failed(vmx) && vmx_exit_row(vmx->exit_reason)->quick;
+}
+
+/** vmx_handle_exit() - see struct mkvm_x86_ops
+ * @vcpu: the vCPU */
+mkvm_run_t vmx_handle_exit(struct mkvm_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	const struct vmx_exit_row *row;
+	u16 basic = vmx->exit_reason;
+
+	if (unlikely(vmx_entry_failed(vmx))) {
+		vmx_dump(vcpu);
+		return mkvm_fail_entry(vcpu, vmx->exit_reason);
+	}
+
+	if (basic < MKVM_ARCH_NR_EXITS)
+		vcpu->stat.exit_reason[array_index_nospec(basic, MKVM_ARCH_NR_EXITS)]++;
+	if (trace_mkvm_exit_enabled())
+		trace_mkvm_exit(vcpu, vmx->exit_reason, vmcs_readl(EXIT_QUALIFICATION),
+				vmcs_read32(VM_EXIT_INTR_INFO));
+
+	row = vmx_exit_row(basic);
+	return row->handler ? row->handler(vcpu) : vmx_exit_unexpected(vcpu);
+}

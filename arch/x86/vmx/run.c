@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Around enter.S: what is loaded before the guest runs, what is read after it.
+ *
+ * Three rates. Once for each time that the vCPU gets the CPU: VMCS, host segments, MSRs that
+ * only system calls use (vmx_vcpu_load(), vmx_prepare(), vmx_vcpu_put()). For each entry: what
+ * has changed since the last one. In the assembly: the general registers.
+ */
+#include <asm/mmu_context.h>
+#include <asm/msr.h>
+#include <asm/msr-index.h>
+#include <asm/trapnr.h>
+
+#include "vmx.h"
+
+static const u32 vmx_lazy_msrs[VMX_NR_LAZY_MSRS] = {
+	[VMX_MSR_STAR]		= MSR_STAR,
+	[VMX_MSR_LSTAR]		= MSR_LSTAR,
+	[VMX_MSR_CSTAR]		= MSR_CSTAR,
+	[VMX_MSR_SYSCALL_MASK]	= MSR_SYSCALL_MASK,
+	[VMX_MSR_TSC_AUX]	= MSR_TSC_AUX,
+};
+
+/* The kernel sets them once, when the CPU comes up. */
+static DEFINE_PER_CPU(u64[VMX_NR_LAZY_MSRS], vmx_host_msrs);
+
+/** vmx_save_host_msrs() - remember this CPU's values of the lazily switched MSRs */
+void vmx_save_host_msrs(void)
+{
+	u64 *host = this_cpu_ptr(vmx_host_msrs);
+	unsigned int i;
+
+	/* TSC_AUX does not exist on every CPU: 0, like the guest's, is never written. */
+	for (i = 0; i < VMX_NR_LAZY_MSRS; i++)
+		if (rdmsrl_safe(vmx_lazy_msrs[i], &host[i]))
+			host[i] = 0;
+}
+
+/* --- On and off the CPU ----------------------------------------------------------------------- */
+
+/** vmx_vcpu_load() - see struct mkvm_x86_ops
+ * @vcpu: the vCPU
+ * @cpu: this CPU */
+void vmx_vcpu_load(struct mkvm_vcpu *vcpu, int cpu)
+{
+	vmx_vmcs_load(vcpu, cpu);
+}
+
+static void vmx_load_host_segs(struct vmx_vcpu *vmx)
+{
+	const struct mkvm_host_segs *host = &vmx->host;
+	/* VM exit can load kernel selectors only: others are loaded in vmx_vcpu_put(). */
+	u16 fs = host->fs & 7 ? 0 : host->fs;
+	u16 gs = host->gs & 7 ? 0 : host->gs;
+
+	if (fs != vmx->host_fs)
+		vmcs_write16(HOST_FS_SELECTOR, vmx->host_fs = fs);
+	if (gs != vmx->host_gs)
+		vmcs_write16(HOST_GS_SELECTOR, vmx->host_gs = gs);
+	if (host->fs_base != vmx->host_fs_base)
+		vmcs_writel(HOST_FS_BASE, vmx->host_fs_base = host->fs_base);
+}
+
+/** vmx_prepare() - see struct mkvm_x86_ops
+ * @vcpu: the vCPU */
+void vmx_prepare(struct mkvm_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	const u64 *host = this_cpu_ptr(vmx_host_msrs);
+	unsigned int i;
+
+	if (vmx->host.loaded)
+		return;
+
+	mkvm_host_save_segs(&vmx->host);
+	vmx_load_host_segs(vmx);
+	wrmsrl(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
+	for (i = 0; i < VMX_NR_LAZY_MSRS; i++)
+		if (vmx->lazy_msr[i] != host[i])
+			wrmsrl(vmx_lazy_msrs[i], vmx->lazy_msr[i]);
+}
+
+/** vmx_vcpu_put() - see struct mkvm_x86_ops
+ * @vcpu: the vCPU */
+void vmx_vcpu_put(struct mkvm_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	const u64 *host = this_cpu_ptr(vmx_host_msrs);
+	unsigned int i;
+
+	if (!vmx->host.loaded)
+		return;
+
+	/* SWAPGS does not exit: only the CPU knows the guest's value. */
+	rdmsrl(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
+	for (i = 0; i < VMX_NR_LAZY_MSRS; i++)
+		if (vmx->lazy_msr[i] != host[i])
+			wrmsrl(vmx_lazy_msrs[i], host[i]);
+	mkvm_host_restore_segs(&vmx->host);
+}
+
+/* --- Events ------------------------------------------------------------------------------------- */
+
+/* SDM, "Format of the VM-Entry Interruption-Information Field": bits 10:8. */
+static const u32 vmx_event_types[] = {
+	[MKVM_EVENT_EXTINT]	= INTR_TYPE_EXT_INTR,
+	[MKVM_EVENT_NMI]	= INTR_TYPE_NMI_INTR,
+	[MKVM_EVENT_EXCEPTION]	= INTR_TYPE_HARD_EXCEPTION,
+	[MKVM_EVENT_SOFT_INT]	= INTR_TYPE_SOFT_INTR,
+	[MKVM_EVENT_ICEBP]	= INTR_TYPE_PRIV_SW_EXCEPTION,
+	[MKVM_EVENT_SOFT_EXC]	= INTR_TYPE_SOFT_EXCEPTION,
+};
+
+/** vmx_inject() - see struct mkvm_x86_ops
+ * @vcpu: the vCPU */
+void vmx_inject(struct mkvm_vcpu *vcpu)
+{
+	const struct mkvm_event *event = &vcpu->arch.event;
+	u32 info = INTR_INFO_VALID_MASK | vmx_event_types[event->type] | event->vector;
+
+	if (event->has_error_code) {
+		info |= INTR_INFO_DELIVER_CODE_MASK;
+		vmcs_write32(VM_ENTRY_EXCEPTION_ERROR_CODE, event->error_code);
+	}
+	if (event->insn_len)
+		vmcs_write32(VM_ENTRY_INSTRUCTION_LEN, event->insn_len);
+	vmcs_write32(VM_ENTRY_INTR_INFO_FIELD, info);
+}
+
+/*
+ * An exit during the delivery of an event: the event must be delivered again (SDM,
+ * "Information for VM Exits That Occur During Event Delivery").
+ */
+static void vmx_requeue_event(struct mkvm_vcpu *vcpu, u32 info)
+{
+	struct mkvm_event *event = &vcpu->arch.event;
+	u32 type = info & VECTORING_INFO_TYPE_MASK;
+	unsigned int i;
+
+	for (i = MKVM_EVENT_EXTINT; i < ARRAY_SIZE(vmx_event_types); i++)
+		if (vmx_event_types[i] == type)
+			event->type = i;
+	event->vector = info & VECTORING_INFO_VECTOR_MASK;
+	event->has_error_code = info & VECTORING_INFO_DELIVER_CODE_MASK;
+	event->error_code = event->has_error_code ? vmcs_read32(IDT_VECTORING_ERROR_CODE) : 0;
+	event->insn_len = event->type >= MKVM_EVENT_SOFT_INT ?
+			  vmcs_read32(VM_EXIT_INSTRUCTION_LEN) : 0;
+}
+
+/* --- Entry and exit ------------------------------------------------------------------------------ */
+
+static void vmx_write_dirty_regs(struct mkvm_vcpu *vcpu)
+{
+	const unsigned long *regs = vcpu->arch.regs;
+	u32 dirty = vcpu->arch.regs_dirty;
+
+	if (dirty & BIT(MKVM_REG_RIP))
+		vmcs_writel(GUEST_RIP, regs[MKVM_REG_RIP]);
+	if (dirty & BIT(MKVM_REG_RSP))
+		vmcs_writel(GUEST_RSP, regs[MKVM_REG_RSP]);
+	if (dirty & BIT(MKVM_REG_RFLAGS))
+		vmcs_writel(GUEST_RFLAGS, regs[MKVM_REG_RFLAGS]);
+	if (dirty & BIT(MKVM_REG_CR3))
+		vmcs_writel(GUEST_CR3, regs[MKVM_REG_CR3]);
+	vcpu->arch.regs_dirty = 0;
+}
+
+/* CR3 and CR4 belong to the thread and the CPU: they must be the present ones. */
+static void vmx_update_host_crs(struct vmx_vcpu *vmx)
+{
+	unsigned long cr3 = __get_current_cr3_fast();
+	unsigned long cr4 = cr4_read_shadow();
+
+	if (unlikely(cr3 != vmx->host_cr3))
+		vmcs_writel(HOST_CR3, vmx->host_cr3 = cr3);
+	if (unlikely(cr4 != vmx->host_cr4))
+		vmcs_writel(HOST_CR4, vmx->host_cr4 = cr4);
+}
+
+/* Nothing in here may be traced: to RCU the guest runs. CR2 is not part of the VMCS. */
+static noinstr void vmx_enter_exit(struct mkvm_vcpu *vcpu, struct vmx_vcpu *vmx)
+{
+	mkvm_host_guest_enter();
+	if (vcpu->arch.cr2 != native_read_cr2())
+		native_write_cr2(vcpu->arch.cr2);
+
+	vmx->fail = vmx_enter_asm(vmx, vcpu->arch.regs, vmx->launched);
+
+	vcpu->arch.cr2 = native_read_cr2();
+	mkvm_host_guest_exit();
+}
+
+/* An NMI or machine check of the host ended guest execution: deliver it now. */
+static void vmx_deliver_host_event(void)
+{
+	u32 info = vmcs_read32(VM_EXIT_INTR_INFO);
+
+	if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR)
+		mkvm_host_nmi();
+	else if ((info & INTR_INFO_VECTOR_MASK) == X86_TRAP_MC)
+		mkvm_host_machine_check();
+}
+
+/** vmx_enter() - see struct mkvm_x86_ops
+ * @vcpu: the vCPU */
+void vmx_enter(struct mkvm_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	u32 vectoring;
+
+	vmx_write_dirty_regs(vcpu);
+	vmx_update_host_crs(vmx);
+
+	vmx_enter_exit(vcpu, vmx);
+
+	if (unlikely(vmx->fail)) {
+		vmx->exit_reason = vmcs_read32(VM_INSTRUCTION_ERROR);
+		return;
+	}
+	vmx->exit_reason = vmcs_read32(VM_EXIT_REASON);
+	if (unlikely(vmx->exit_reason & VMX_EXIT_REASONS_FAILED_VMENTRY)) {
+		/* The guest did not run: registers and event are what they were. */
+		if ((u16)vmx->exit_reason == EXIT_REASON_MCE_DURING_VMENTRY)
+			mkvm_host_machine_check();
+		return;
+	}
+
+	vmx->launched = true;
+	vcpu->arch.regs_avail &= ~MKVM_CACHED_REGS;
+	vcpu->arch.event.type = MKVM_EVENT_NONE;
+	vectoring = vmcs_read32(IDT_VECTORING_INFO_FIELD);
+	if (unlikely(vectoring & VECTORING_INFO_VALID_MASK))
+		vmx_requeue_event(vcpu, vectoring);
+	if (vmx->exit_reason == EXIT_REASON_EXCEPTION_NMI)
+		vmx_deliver_host_event();
+}

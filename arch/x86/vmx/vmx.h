@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef MKVM_VMX_VMX_H
+#define MKVM_VMX_VMX_H
+
+/* What the files of the Intel backend share. */
+
+#include "../host.h"
+#include "../x86.h"
+#include "insn.h"
+
+/**
+ * struct vmx_config - the controls that every VMCS starts with
+ * @revision:	VMCS revision identifier
+ * @pin:	pin-based VM-execution controls
+ * @cpu:	primary processor-based controls
+ * @cpu2:	secondary processor-based controls
+ * @exit:	VM-exit controls
+ * @entry:	VM-entry controls, less "IA-32e mode guest"
+ * @cr0_fixed:	CR0 bits that must be 1 in a guest
+ * @cr4_fixed:	CR4 bits that must be 1 in a guest
+ * @invept:	INVEPT type to use for one VM: single-context or, where it is missing, global
+ * @invvpid:	INVVPID type to use for one vCPU, likewise
+ *
+ * Computed from the capability MSRs at load (caps.c); constant afterwards.
+ */
+struct vmx_config {
+	u32 revision;
+	u32 pin;
+	u32 cpu;
+	u32 cpu2;
+	u32 exit;
+	u32 entry;
+	u64 cr0_fixed;
+	u64 cr4_fixed;
+	unsigned long invept;
+	unsigned long invvpid;
+};
+
+extern struct vmx_config vmx_config;
+
+/*
+ * MSRs that the kernel itself does not use between system calls. The guest's values stay in
+ * the CPU until it is given back to the host.
+ */
+enum vmx_lazy_msr {
+	VMX_MSR_STAR,
+	VMX_MSR_LSTAR,
+	VMX_MSR_CSTAR,
+	VMX_MSR_SYSCALL_MASK,
+	VMX_MSR_TSC_AUX,
+	VMX_NR_LAZY_MSRS
+};
+
+/**
+ * struct vmx_vcpu - the Intel part of a vCPU
+ * @vcpu:	the vCPU
+ * @vmcs:	its VMCS region
+ * @vmcs_pa:	physical address of it
+ * @cpu:	CPU on which the VMCS is active (may be cached), -1: none
+ * @launched:	since it was cleared: use VMRESUME
+ * @on_cpu:	link in the CPU's list of active VMCSs
+ * @vpid:	tag of its translations, 0: none was free
+ * @fail:	the last entry failed before it began (VMfail)
+ * @exit_reason: exit-reason field of the last exit, or the VM-instruction error
+ * @host_rsp:	what the VMCS holds in HOST_RSP; likewise the two that follow
+ * @host_cr3:	likewise
+ * @host_cr4:	likewise
+ * @host_fs_base: likewise
+ * @host_fs:	HOST_FS_SELECTOR
+ * @host_gs:	HOST_GS_SELECTOR
+ * @host:	the host's segment state
+ * @kernel_gs_base: guest's KERNEL_GS_BASE while not loaded
+ * @lazy_msr:	guest's values
+ */
+struct vmx_vcpu {
+	struct mkvm_vcpu *vcpu;
+	u32 *vmcs;
+	u64 vmcs_pa;
+	int cpu;
+	bool launched;
+	struct list_head on_cpu;
+	u16 vpid;
+
+	bool fail;
+	u32 exit_reason;
+
+	unsigned long host_rsp;
+	unsigned long host_cr3;
+	unsigned long host_cr4;
+	unsigned long host_fs_base;
+	u16 host_fs;
+	u16 host_gs;
+	struct mkvm_host_segs host;
+	u64 kernel_gs_base;
+	u64 lazy_msr[VMX_NR_LAZY_MSRS];
+};
+
+static inline struct vmx_vcpu *to_vmx(struct mkvm_vcpu *vcpu)
+{
+	return vcpu->arch.vmx;
+}
+
+/* caps.c */
+int vmx_check_caps(void);
+
+/* vmx.c */
+bool vmx_cpu_is_on(void);
+
+/* vmcs.c */
+int vmx_vmcs_setup(void);
+void vmx_vmcs_teardown(void);
+void vmx_clear_all_local(void);
+int vmx_vcpu_create(struct mkvm_vcpu *vcpu);
+void vmx_vcpu_destroy(struct mkvm_vcpu *vcpu);
+void vmx_vcpu_reset(struct mkvm_vcpu *vcpu);
+void vmx_vmcs_load(struct mkvm_vcpu *vcpu, int cpu);
+void vmx_flush_tlb(struct mkvm_vcpu *vcpu);
+
+/* run.c */
+void vmx_vcpu_load(struct mkvm_vcpu *vcpu, int cpu);
+void vmx_vcpu_put(struct mkvm_vcpu *vcpu);
+void vmx_prepare(struct mkvm_vcpu *vcpu);
+void vmx_inject(struct mkvm_vcpu *vcpu);
+void vmx_enter(struct mkvm_vcpu *vcpu);
+void vmx_save_host_msrs(void);
+
+/* enter.S */
+bool vmx_enter_asm(struct vmx_vcpu *vmx, unsigned long *regs, bool launched);
+void vmx_exit_point(void);
+
+/* exit.c */
+bool vmx_exit_is_quick(struct mkvm_vcpu *vcpu);
+mkvm_run_t vmx_handle_exit(struct mkvm_vcpu *vcpu);
+const char *vmx_exit_name(unsigned int reason);
+
+/* state.c */
+void vmx_cache_reg(struct mkvm_vcpu *vcpu, enum mkvm_reg reg);
+void vmx_get_segment(struct mkvm_vcpu *vcpu, enum mkvm_seg seg, struct kvm_segment *out);
+void vmx_set_segment(struct mkvm_vcpu *vcpu, enum mkvm_seg seg, const struct kvm_segment *in);
+void vmx_get_table(struct mkvm_vcpu *vcpu, bool idt, struct kvm_dtable *out);
+void vmx_set_table(struct mkvm_vcpu *vcpu, bool idt, const struct kvm_dtable *in);
+void vmx_set_crs(struct mkvm_vcpu *vcpu);
+void vmx_set_dr7(struct mkvm_vcpu *vcpu);
+void vmx_set_tsc_offset(struct mkvm_vcpu *vcpu);
+void vmx_get_pdptrs(struct mkvm_vcpu *vcpu, u64 pdptrs[4]);
+void vmx_set_pdptrs(struct mkvm_vcpu *vcpu, const u64 pdptrs[4]);
+int vmx_get_msr(struct mkvm_vcpu *vcpu, u32 msr, u64 *data);
+int vmx_set_msr(struct mkvm_vcpu *vcpu, u32 msr, u64 data);
+unsigned int vmx_insn_len(struct mkvm_vcpu *vcpu);
+void vmx_end_shadow(struct mkvm_vcpu *vcpu);
+
+/* why.c */
+const char *vmx_instruction_error(u32 error);
+void vmx_dump(struct mkvm_vcpu *vcpu);
+
+#endif

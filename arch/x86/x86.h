@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef MKVM_X86_X86_H
+#define MKVM_X86_X86_H
+
+/*
+ * Common x86 code, by file: what vendor code calls once it has decoded an exit, and
+ * what the common files call of each other.
+ */
+
+#include "ops.h"
+#include "regs.h"
+#include "decode.h"
+
+struct gwalk_result;
+
+/* --- cpuid.c ---------------------------------------------------------------- */
+void mkvm_cpuid_init(void);
+int mkvm_get_supported_cpuid(struct kvm_cpuid2 __user *arg);
+int mkvm_set_cpuid2(struct mkvm_vcpu *vcpu, struct kvm_cpuid2 __user *arg);
+void mkvm_cpuid_update(struct mkvm_vcpu *vcpu);
+const struct kvm_cpuid_entry2 *mkvm_find_cpuid(struct mkvm_vcpu *vcpu, u32 function,
+					       u32 index);
+mkvm_run_t mkvm_handle_cpuid(struct mkvm_vcpu *vcpu);
+
+/* --- msr.c ------------------------------------------------------------------ */
+int mkvm_get_msr(struct mkvm_vcpu *vcpu, u32 msr, u64 *data, bool host);
+int mkvm_set_msr(struct mkvm_vcpu *vcpu, u32 msr, u64 data, bool host);
+mkvm_run_t mkvm_handle_rdmsr(struct mkvm_vcpu *vcpu);
+mkvm_run_t mkvm_handle_wrmsr(struct mkvm_vcpu *vcpu);
+int mkvm_get_msr_index_list(struct kvm_msr_list __user *arg);
+long mkvm_ioctl_msrs(struct mkvm_vcpu *vcpu, struct kvm_msrs __user *arg, bool set);
+void mkvm_msr_reset(struct mkvm_vcpu *vcpu);
+
+/* --- cr.c: control and debug registers -------------------------------------- */
+bool mkvm_cr0_valid(u64 cr0);
+bool mkvm_cr4_valid(struct mkvm_vcpu *vcpu, u64 cr4);
+bool mkvm_efer_valid(struct mkvm_vcpu *vcpu, u64 efer);
+bool mkvm_xcr0_valid(struct mkvm_vcpu *vcpu, u64 xcr0);
+int mkvm_set_cr0(struct mkvm_vcpu *vcpu, u64 cr0);
+int mkvm_set_cr3(struct mkvm_vcpu *vcpu, u64 cr3);
+int mkvm_set_cr4(struct mkvm_vcpu *vcpu, u64 cr4);
+int mkvm_set_efer(struct mkvm_vcpu *vcpu, u64 efer);
+int mkvm_load_pdptrs(struct mkvm_vcpu *vcpu, u64 cr3);
+mkvm_run_t mkvm_handle_mov_to_cr(struct mkvm_vcpu *vcpu, unsigned int cr, enum mkvm_reg reg);
+mkvm_run_t mkvm_handle_mov_from_cr(struct mkvm_vcpu *vcpu, unsigned int cr,
+				   enum mkvm_reg reg);
+mkvm_run_t mkvm_handle_clts(struct mkvm_vcpu *vcpu);
+mkvm_run_t mkvm_handle_lmsw(struct mkvm_vcpu *vcpu, u16 source);
+mkvm_run_t mkvm_handle_mov_dr(struct mkvm_vcpu *vcpu, unsigned int dr, enum mkvm_reg reg,
+			      bool to_dr);
+mkvm_run_t mkvm_handle_db(struct mkvm_vcpu *vcpu, u64 dr6_bits);
+mkvm_run_t mkvm_handle_xsetbv(struct mkvm_vcpu *vcpu);
+
+/* --- event.c ---------------------------------------------------------------- */
+void mkvm_queue_exception(struct mkvm_vcpu *vcpu, u8 vector);
+void mkvm_queue_exception_e(struct mkvm_vcpu *vcpu, u8 vector, u32 error_code);
+void mkvm_queue_page_fault(struct mkvm_vcpu *vcpu, u64 address, u32 error_code);
+void mkvm_queue_fault(struct mkvm_vcpu *vcpu, const struct x86_fault *fault);
+mkvm_run_t mkvm_inject_ud(struct mkvm_vcpu *vcpu);
+mkvm_run_t mkvm_inject_gp(struct mkvm_vcpu *vcpu);
+
+/* --- gmem.c: guest-linear memory --------------------------------------------- */
+#define MKVM_GVA_READ	0
+int mkvm_translate(struct mkvm_vcpu *vcpu, u64 gva, u32 access, struct gwalk_result *res);
+int mkvm_read_gva(struct mkvm_vcpu *vcpu, u64 gva, u32 access, void *data,
+		  unsigned int len, struct x86_fault *fault);
+void mkvm_x86_cpu(struct mkvm_vcpu *vcpu, struct x86_cpu *cpu);
+int mkvm_fetch_insn(struct mkvm_vcpu *vcpu, const struct x86_cpu *cpu,
+		    struct x86_insn *insn, u8 bytes[X86_INSN_MAX], unsigned int *nr);
+
+/* --- pio.c ------------------------------------------------------------------- */
+
+/**
+ * struct mkvm_pio_exit - a port access, as vendor code decoded it
+ * @port: port number
+ * @size: 1, 2 or 4 bytes
+ * @in: IN or INS
+ * @string: INS or OUTS
+ * @rep: with a REP prefix
+ * @addr_size: string: 2, 4 or 8
+ * @seg: OUTS: segment of the memory operand (enum x86_seg); INS uses ES
+ */
+struct mkvm_pio_exit {
+	u16 port;
+	u8 size;
+	bool in;
+	bool string;
+	bool rep;
+	u8 addr_size;
+	u8 seg;
+};
+
+mkvm_run_t mkvm_handle_pio(struct mkvm_vcpu *vcpu, const struct mkvm_pio_exit *pio);
+
+/* --- mmio.c ------------------------------------------------------------------ */
+mkvm_run_t mkvm_handle_mmio(struct mkvm_vcpu *vcpu, gpa_t gpa);
+
+/* --- hypercall.c --------------------------------------------------------------- */
+mkvm_run_t mkvm_handle_hypercall(struct mkvm_vcpu *vcpu);
+
+/* --- mmu/fault.c ----------------------------------------------------------------- */
+
+/* Why the second-level translation failed. */
+#define MKVM_FAULT_READ		BIT(0)
+#define MKVM_FAULT_WRITE	BIT(1)
+#define MKVM_FAULT_FETCH	BIT(2)
+
+mkvm_run_t mkvm_handle_page_fault(struct mkvm_vcpu *vcpu, gpa_t gpa, u32 fault);
+
+/* --- fpu.c ------------------------------------------------------------------- */
+int mkvm_fpu_create(struct mkvm_vcpu *vcpu);
+void mkvm_fpu_destroy(struct mkvm_vcpu *vcpu);
+void mkvm_fpu_load_guest(struct mkvm_vcpu *vcpu);
+void mkvm_fpu_load_host(struct mkvm_vcpu *vcpu);
+void mkvm_xcr0_load_guest(struct mkvm_vcpu *vcpu);
+void mkvm_xcr0_load_host(struct mkvm_vcpu *vcpu);
+u64 mkvm_host_xcr0(void);
+int mkvm_get_fpu(struct mkvm_vcpu *vcpu, struct kvm_fpu *fpu);
+int mkvm_set_fpu(struct mkvm_vcpu *vcpu, const struct kvm_fpu *fpu);
+
+/* --- run.c ------------------------------------------------------------------- */
+mkvm_run_t mkvm_internal_error(struct mkvm_vcpu *vcpu, u32 suberror, unsigned int ndata,
+			       const u64 *data);
+mkvm_run_t mkvm_fail_entry(struct mkvm_vcpu *vcpu, u64 reason);
+mkvm_run_t mkvm_handle_shutdown(struct mkvm_vcpu *vcpu);
+mkvm_run_t mkvm_handle_hlt(struct mkvm_vcpu *vcpu);
+mkvm_run_t mkvm_handle_skip(struct mkvm_vcpu *vcpu);
+
+/* --- extension.c --------------------------------------------------------------- */
+int mkvm_extension(unsigned long cap);
+
+/* The two backends; named by arch.c only. */
+extern const struct mkvm_x86_ops vmx_ops;
+
+#endif
