@@ -105,12 +105,15 @@ int mkvm_hardware_init(void)
 
 	register_syscore_ops(&mkvm_syscore_ops);
 	register_reboot_notifier(&mkvm_reboot_nb);
+	/* Have the scheduler look for the notifiers of loaded vCPUs. */
+	preempt_notifier_inc();
 	return 0;
 }
 
 /** mkvm_hardware_exit() - undo mkvm_hardware_init() on every CPU that is up */
 void mkvm_hardware_exit(void)
 {
+	preempt_notifier_dec();
 	unregister_reboot_notifier(&mkvm_reboot_nb);
 	unregister_syscore_ops(&mkvm_syscore_ops);
 	cpuhp_remove_state(mkvm_hp_state);
