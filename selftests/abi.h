@@ -109,6 +109,11 @@ static inline void abi_sleep_ms(unsigned int ms)
 #define MACHINE_MEM	0x10000UL
 #define MACHINE_CODE	0x1000
 #define MACHINE_HOLE	0x20000	/* no memory from here on */
+/*
+ * With IF set: Bochs 2.7 enters a guest with IF clear with the host's
+ * interrupts masked, and one that spins without exits is never left again.
+ */
+#define MACHINE_RFLAGS	0x202
 
 struct machine {
 	int dev;
@@ -137,7 +142,7 @@ static inline long machine_slot(const struct machine *m, uint32_t slot, uint32_t
 static inline long machine_enter_at(const struct machine *m, uint64_t rip)
 {
 	struct kvm_sregs sregs;
-	struct kvm_regs regs = { .rip = rip, .rflags = 2, .rsp = 0x8000 };
+	struct kvm_regs regs = { .rip = rip, .rflags = MACHINE_RFLAGS, .rsp = 0x8000 };
 	struct kvm_segment *seg[] = {
 		&sregs.cs, &sregs.ds, &sregs.es, &sregs.fs, &sregs.gs, &sregs.ss,
 	};

@@ -513,7 +513,7 @@ TEST_F(bare, memory_region_race)
 /* Let the guest load from @gpa: the byte, or -1 for an MMIO exit there. */
 static int guest_load(struct machine *m, uint16_t gpa)
 {
-	struct kvm_regs regs = { .rip = MACHINE_CODE, .rflags = 2, .rbx = gpa };
+	struct kvm_regs regs = { .rip = MACHINE_CODE, .rflags = MACHINE_RFLAGS, .rbx = gpa };
 	int i;
 
 	if (xioctl(m->vcpu, KVM_SET_REGS, &regs))
@@ -641,7 +641,7 @@ TEST_F(vm, guest_memory_is_process_memory)
 TEST_F(vm, guest_memory_unmapped)
 {
 	struct machine *m = &self->m;
-	struct kvm_regs regs = { .rip = MACHINE_CODE, .rflags = 2, .rbx = 0x8000 };
+	struct kvm_regs regs = { .rip = MACHINE_CODE, .rflags = MACHINE_RFLAGS, .rbx = 0x8000 };
 	uint8_t *p = m->mem + 0x8000;
 
 	GUEST_LOAD(m, guest_load_out);
@@ -680,7 +680,7 @@ static void *flip_thread(void *arg)
 TEST_F(vm, slots_change_under_guest)
 {
 	struct machine *m = &self->m;
-	struct kvm_regs regs = { .rip = MACHINE_CODE, .rflags = 2, .rbx = 0x8000 };
+	struct kvm_regs regs = { .rip = MACHINE_CODE, .rflags = MACHINE_RFLAGS, .rbx = 0x8000 };
 	pthread_t t;
 	void *bad;
 	int i;
