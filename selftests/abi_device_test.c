@@ -170,19 +170,17 @@ struct cap_row {
 #define CAP(c, min, max, test)	{ KVM_CAP_##c, #c, min, max, test }
 
 static const struct cap_row caps[] = {
-	CAP(HLT, 1, 1, "abi_vcpu_test"),
 	CAP(USER_MEMORY, 1, 1, "abi_vm_test: memory_region_rows"),
 	CAP(SET_TSS_ADDR, 1, 1, "abi_vm_test: tss_addr"),
 	CAP(EXT_CPUID, 1, 1, "abi_device_test: supported_cpuid"),
 	CAP(NR_VCPUS, 1, 1024, "abi_vm_test: create_vcpu_max"),
 	CAP(NR_MEMSLOTS, 32, 32767, "abi_vm_test: memory_region_slot_numbers"),
-	CAP(NOP_IO_DELAY, 1, 1, "abi_vcpu_test"),
 	CAP(MP_STATE, 1, 1, "abi_vcpu_test: mp_state"),
 	CAP(SYNC_MMU, 1, 1, "abi_vm_test: guest_memory_is_process_memory"),
 	CAP(DESTROY_MEMORY_REGION_WORKS, 1, 1, "abi_vm_test: guest_sees_slot_changes"),
 	CAP(JOIN_MEMORY_REGIONS_WORKS, 1, 1, "abi_vm_test: guest_sees_slot_changes"),
 	CAP(SET_IDENTITY_MAP_ADDR, 1, 1, "abi_vm_test: identity_map_addr"),
-	CAP(INTERNAL_ERROR_DATA, 1, 1, "abi_vcpu_test"),
+	CAP(INTERNAL_ERROR_DATA, 1, 1, "mmio_test"),
 	CAP(MAX_VCPUS, 1, 4096, "abi_vm_test: create_vcpu_max"),
 	CAP(CHECK_EXTENSION_VM, 1, 1, "abi_device_test: capabilities"),
 	CAP(MAX_VCPU_ID, 1, 4096, "abi_vm_test: create_vcpu_rows"),

@@ -1282,7 +1282,7 @@ static void *killer_thread(void *arg)
 {
 	struct killer *k = arg;
 
-	abi_sleep_ms(k->ms);
+	sleep_ms(k->ms);
 	pthread_kill(k->who, SIGUSR1);
 	return NULL;
 }
@@ -1329,12 +1329,12 @@ TEST_F(vcpu, stop_and_continue)
 	ASSERT_LE(0, pid);
 	if (!pid) {
 		for (i = 0; i < 5; i++) {
-			abi_sleep_ms(10);
+			sleep_ms(10);
 			kill(parent, SIGSTOP);
-			abi_sleep_ms(10);
+			sleep_ms(10);
 			kill(parent, SIGCONT);
 		}
-		abi_sleep_ms(10);
+		sleep_ms(10);
 		kill(parent, SIGUSR1);
 		_exit(0);
 	}
@@ -1654,11 +1654,11 @@ TEST_F(vcpu, ioctl_while_running)
 	ASSERT_EQ(0, sigaction(SIGUSR1, &sa, NULL));
 	GUEST_START(m, guest_spin);
 	ASSERT_EQ(0, pthread_create(&t[0], NULL, waiter_thread, &w[0]));
-	abi_sleep_ms(50);
+	sleep_ms(50);
 	for (i = 1; i < ARRAY_LEN(w); i++) {
 		ASSERT_EQ(0, pthread_create(&t[i], NULL, waiter_thread, &w[i]));
 	}
-	abi_sleep_ms(50);
+	sleep_ms(50);
 	for (i = 0; i < ARRAY_LEN(w); i++) {
 		EXPECT_FALSE(w[i].done)
 			TH_LOG("waiter %u", i);
@@ -1666,7 +1666,7 @@ TEST_F(vcpu, ioctl_while_running)
 	/* A signal with a handler does not end the wait. */
 	for (i = 1; i < ARRAY_LEN(w); i++)
 		pthread_kill(t[i], SIGUSR1);
-	abi_sleep_ms(50);
+	sleep_ms(50);
 	for (i = 0; i < ARRAY_LEN(w); i++) {
 		EXPECT_FALSE(w[i].done)
 			TH_LOG("waiter %u after a signal", i);
@@ -1766,7 +1766,7 @@ TEST(killed_while_waiting)
 			pause();
 			_exit(2);
 		}
-		abi_sleep_ms(20 + round);
+		sleep_ms(20 + round);
 		kill(pid, SIGKILL);
 		ASSERT_EQ(pid, waitpid(pid, &status, 0));
 		EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);

@@ -935,7 +935,7 @@ TEST(creator_dies_first)
 		}
 		ASSERT_EQ(0, receive_fds(sock[0], fds, 2));
 		if (round & 1) {
-			abi_sleep_ms(20);
+			sleep_ms(20);
 			kill(pid, SIGKILL);
 			EXPECT_EQ(-SIGKILL, status_of(pid));
 		} else {
@@ -1107,12 +1107,12 @@ TEST_F(vm, close_while_running)
 	GUEST_LOAD(m, guest_spin);
 	ASSERT_EQ(0, machine_enter_at(m, MACHINE_CODE));
 	ASSERT_EQ(0, pthread_create(&t, NULL, run_thread, &copy));
-	abi_sleep_ms(20);
+	sleep_ms(20);
 	close_step(m, 0);
 	close_step(m, 1);
 	close_step(m, 2);
 	close_step(m, 3);
-	abi_sleep_ms(20);
+	sleep_ms(20);
 	pthread_kill(t, SIGUSR1);
 	pthread_join(t, &ret);
 	EXPECT_EQ(-EINTR, (long)ret);
@@ -1137,7 +1137,7 @@ TEST(killed)
 			for (;;)
 				machine_run(&m);
 		}
-		abi_sleep_ms(round);
+		sleep_ms(round);
 		kill(pid, SIGKILL);
 		EXPECT_EQ(-SIGKILL, status_of(pid));
 	}
@@ -1197,7 +1197,7 @@ TEST_F_TIMEOUT(bare, two_hundred_vms, 120)
 		after = meminfo_kb("MemFree:");
 		if (before - after < 6 * 1024)
 			break;
-		abi_sleep_ms(100);
+		sleep_ms(100);
 	}
 	if (test_device_is_minikvm()) {
 		EXPECT_GT(6 * 1024, before - after)
