@@ -26,6 +26,8 @@ static long mkvm_dev_ioctl(struct file *file, unsigned int ioctl, unsigned long 
 static const struct file_operations mkvm_dev_fops = {
 	.owner		= THIS_MODULE,
 	.unlocked_ioctl	= mkvm_dev_ioctl,
+	/* No structure so far differs between 32 and 64 bits. */
+	.compat_ioctl	= compat_ptr_ioctl,
 	.llseek		= noop_llseek,
 };
 

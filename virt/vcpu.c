@@ -126,6 +126,8 @@ static const struct file_operations mkvm_vcpu_fops = {
 	.owner		= THIS_MODULE,
 	.release	= mkvm_vcpu_release,
 	.unlocked_ioctl	= mkvm_vcpu_ioctl,
+	/* No structure so far differs between 32 and 64 bits. */
+	.compat_ioctl	= compat_ptr_ioctl,
 	.mmap		= mkvm_vcpu_mmap,
 	.llseek		= noop_llseek,
 };

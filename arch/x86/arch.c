@@ -149,8 +149,7 @@ int mkvm_arch_vcpu_create(struct mkvm_vcpu *vcpu)
 	if (r)
 		goto out_fpu;
 
-	/* No CPUID yet: cannot fail. */
-	mkvm_set_cpuid2(vcpu, NULL);
+	mkvm_cpuid_apply(vcpu);
 	mkvm_vcpu_load(vcpu);
 	mkvm_vcpu_reset(vcpu);
 	mkvm_vcpu_put(vcpu);

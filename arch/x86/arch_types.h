@@ -173,7 +173,7 @@ struct mkvm_mmio {
  * @event:	to inject at the next entry
  * @triple_fault: the guest is shut down
  * @fpu:	x87, SSE, AVX state while the host's is loaded
- * @has_run:	KVM_RUN was called: CPUID is fixed
+ * @has_run:	the guest was entered: CPUID is fixed
  * @cpuid:	what KVM_SET_CPUID2 gave, or NULL
  * @cpuid_nent:	entries in it
  * @maxphyaddr:	from it, or the default of 36 bits

@@ -409,11 +409,14 @@ void mkvm_cpuid_update(struct mkvm_vcpu *vcpu)
 			 X86_CR4_PSE | X86_CR4_PAE | X86_CR4_MCE | X86_CR4_PGE |	\
 			 X86_CR4_PCE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT)
 
-/*
- * Which control-register bits the vCPU has. The newer ones need its CPUID, and
- * minikvm's support too: userspace may have invented a bit.
+/**
+ * mkvm_cpuid_apply() - which control-register bits the vCPU has
+ * @vcpu: the vCPU
+ *
+ * The newer ones need its CPUID, and minikvm's support too: userspace may have invented
+ * a bit.
  */
-static void mkvm_cpuid_apply(struct mkvm_vcpu *vcpu)
+void mkvm_cpuid_apply(struct mkvm_vcpu *vcpu)
 {
 	struct mkvm_vcpu_arch *arch = &vcpu->arch;
 	const struct kvm_cpuid_entry2 *e;
@@ -469,17 +472,17 @@ static bool cpuid_valid(struct kvm_cpuid_entry2 *entries, unsigned int nent)
 /**
  * mkvm_set_cpuid2() - KVM_SET_CPUID2
  * @vcpu: the vCPU
- * @arg: entries; NULL only from vCPU creation: there are none
+ * @arg: header with the number of entries, then the entries
  * Return: 0; E2BIG (too many entries); EFAULT; ENOMEM; EINVAL (impossible address width; or
  * the vCPU has run and the entries are not the same as before).
  */
 int mkvm_set_cpuid2(struct mkvm_vcpu *vcpu, struct kvm_cpuid2 __user *arg)
 {
 	struct kvm_cpuid_entry2 *entries = NULL;
-	struct kvm_cpuid2 head = {};
+	struct kvm_cpuid2 head;
 	int r = -EINVAL;
 
-	if (arg && copy_from_user(&head, arg, sizeof(head)))
+	if (copy_from_user(&head, arg, sizeof(head)))
 		return -EFAULT;
 	if (head.nent > MKVM_MAX_CPUID)
 		return -E2BIG;

@@ -32,6 +32,7 @@ static int ext_nr_vcpus(void)
 }
 
 static const struct extension extensions[] = {
+	{ KVM_CAP_HLT, 1, NULL, "arch/x86/run.c", "abi_vcpu_test.c" },
 	{ KVM_CAP_USER_MEMORY, 1, NULL, "virt/memslot.c", "abi_vm_test.c" },
 	{ KVM_CAP_SET_TSS_ADDR, 1, NULL, "arch/x86/arch.c", "abi_vm_test.c" },
 	{ KVM_CAP_EXT_CPUID, 1, NULL, "arch/x86/cpuid.c", "cpuid_test.c" },

@@ -31,6 +31,7 @@ struct msr_row {
 
 #define MSR_SAVE	BIT(0)	/* in KVM_GET_MSR_INDEX_LIST: state to save and restore */
 #define MSR_CANONICAL	BIT(1)	/* holds an address: must be canonical */
+#define MSR_TRUNCATED	BIT(2)	/* holds an address: cut to canonical when userspace sets it */
 
 /* --- Owned by the backend: in the control block or in the CPU --------------------------- */
 
@@ -266,8 +267,9 @@ static const struct msr_row msr_table[] = {
 	ROW(MSR_IA32_UCODE_REV, MSR_SAVE, bios_sign_get, bios_sign_set),
 	ROW(MSR_MTRRcap, 0, mtrr_cap_get, NULL),
 	ROW(MSR_IA32_SYSENTER_CS, MSR_SAVE, vendor_get, vendor_set),
-	ROW(MSR_IA32_SYSENTER_ESP, MSR_SAVE | MSR_CANONICAL, vendor_get, vendor_set),
-	ROW(MSR_IA32_SYSENTER_EIP, MSR_SAVE | MSR_CANONICAL, vendor_get, vendor_set),
+	/* AMD keeps 32 bits of these; a state saved there must load here. */
+	ROW(MSR_IA32_SYSENTER_ESP, MSR_SAVE | MSR_TRUNCATED, vendor_get, vendor_set),
+	ROW(MSR_IA32_SYSENTER_EIP, MSR_SAVE | MSR_TRUNCATED, vendor_get, vendor_set),
 	ROW(MSR_IA32_MISC_ENABLE, MSR_SAVE, misc_enable_get, misc_enable_set),
 	/* No bit of it is virtualized. */
 	ROW(MSR_IA32_DEBUGCTLMSR, 0, zero_get, zero_set),
@@ -305,11 +307,11 @@ static const struct msr_row *msr_find(u32 msr)
 	return &msr_table[lo];
 }
 
-static bool msr_canonical(struct mkvm_vcpu *vcpu, u64 address)
+static u64 msr_make_canonical(struct mkvm_vcpu *vcpu, u64 address)
 {
 	unsigned int shift = vcpu->arch.cr4 & X86_CR4_LA57 ? 64 - 57 : 64 - 48;
 
-	return (u64)((s64)(address << shift) >> shift) == address;
+	return (s64)(address << shift) >> shift;
 }
 
 /**
@@ -341,7 +343,10 @@ int mkvm_set_msr(struct mkvm_vcpu *vcpu, u32 msr, u64 data, bool host)
 
 	if (!row || !row->set)
 		return -EINVAL;
-	if ((row->flags & MSR_CANONICAL) && !msr_canonical(vcpu, data))
+	if ((row->flags & MSR_TRUNCATED) && host)
+		data = msr_make_canonical(vcpu, data);
+	if (row->flags & (MSR_CANONICAL | MSR_TRUNCATED) &&
+	    msr_make_canonical(vcpu, data) != data)
 		return -EINVAL;
 	return row->set(vcpu, msr, data, host ? MSR_HOST : MSR_GUEST);
 }

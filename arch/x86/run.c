@@ -15,6 +15,7 @@
  */
 #include <linux/sched/signal.h>
 
+#include "../../virt/compat.h"
 #include "host.h"
 #include "trace.h"
 #include "x86.h"
@@ -173,6 +174,8 @@ static bool mkvm_enter_guest(struct mkvm_vcpu *vcpu, mkvm_run_t *ret)
 	 * must still find the thread marked as running a guest.
 	 */
 	local_irq_enable();
+	/* STI takes effect after the instruction that follows it, which must not be CLI. */
+	asm volatile("nop" : : : "memory");
 	local_irq_disable();
 	vtime_account_guest_exit();
 	local_irq_enable();
@@ -211,6 +214,7 @@ static mkvm_run_t mkvm_run_loop(struct mkvm_vcpu *vcpu)
 {
 	mkvm_run_t ret;
 
+	vcpu->arch.has_run = true;
 	do {
 		ret = mkvm_handle_requests(vcpu);
 		if (!mkvm_run_is_guest(ret))
@@ -244,28 +248,45 @@ static mkvm_run_t mkvm_complete_userspace(struct mkvm_vcpu *vcpu)
 	return ret;
 }
 
+/* What userspace asks for in the run struct beside the run itself. */
+static int mkvm_read_run_struct(struct mkvm_vcpu *vcpu)
+{
+	u64 cr8 = READ_ONCE(vcpu->run->cr8);
+
+	/* There are no register sets to synchronise. */
+	if (READ_ONCE(vcpu->run->kvm_valid_regs) || READ_ONCE(vcpu->run->kvm_dirty_regs))
+		return -EINVAL;
+	/* Without an APIC in the kernel the task priority is userspace's. */
+	if (cr8 & ~0xfull)
+		return -EINVAL;
+	vcpu->arch.cr8 = cr8;
+	return 0;
+}
+
 /* See virt/arch.h. */
 int mkvm_arch_vcpu_run(struct mkvm_vcpu *vcpu)
 {
 	mkvm_run_t ret;
+	int r;
 
 	vcpu->run->flags = 0;
-	vcpu->run->ready_for_interrupt_injection = 0;
-	vcpu->run->if_flag = 0;
-	vcpu->arch.has_run = true;
+	r = mkvm_read_run_struct(vcpu);
+	if (r)
+		return r;
 
 	mkvm_vcpu_load(vcpu);
 	mkvm_fpu_load_guest(vcpu);
 
 	ret = mkvm_complete_userspace(vcpu);
 	if (mkvm_run_is_guest(ret)) {
-		if (READ_ONCE(vcpu->run->immediate_exit))
+		if (mkvm_immediate_exit(vcpu->run))
 			ret = mkvm_run_error(-EINTR);
 		else
 			ret = mkvm_run_loop(vcpu);
 	}
 
 	mkvm_cache_regs(vcpu);
+	vcpu->run->ready_for_interrupt_injection = 0;
 	vcpu->run->if_flag = !!(mkvm_rflags(vcpu) & X86_EFLAGS_IF);
 	vcpu->run->cr8 = vcpu->arch.cr8;
 	vcpu->run->apic_base = vcpu->arch.apic_base;

@@ -17,6 +17,7 @@ struct gwalk_result;
 void mkvm_cpuid_init(void);
 int mkvm_get_supported_cpuid(struct kvm_cpuid2 __user *arg);
 int mkvm_set_cpuid2(struct mkvm_vcpu *vcpu, struct kvm_cpuid2 __user *arg);
+void mkvm_cpuid_apply(struct mkvm_vcpu *vcpu);
 void mkvm_cpuid_update(struct mkvm_vcpu *vcpu);
 const struct kvm_cpuid_entry2 *mkvm_find_cpuid(struct mkvm_vcpu *vcpu, u32 function,
 					       u32 index);
