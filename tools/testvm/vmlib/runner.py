@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Running a test machine: start it, pass on its output, tell how it ended."""
 
+import ctypes
 import os
 import pty
 import re
@@ -82,7 +83,8 @@ class Runner:
         env = dict(os.environ, TERM="vt100")
         self.start = time.monotonic()
         process = subprocess.Popen(self.machine.command(), stdin=slave, stdout=slave, stderr=slave,
-                                   env=env, start_new_session=True, cwd=self.machine.directory)
+                                   env=env, start_new_session=True, cwd=self.machine.directory,
+                                   preexec_fn=_die_with_parent)
         os.close(slave)
         os.set_blocking(master, False)
         screen = bytearray()
@@ -191,6 +193,12 @@ class Runner:
         if self.script_status:
             return self.script_status, f"the script ended with status {self.script_status}"
         return 0, ""
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel to kill this process when testvm itself is killed (it execs, so the wish stays)."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
 def _kill(process: subprocess.Popen) -> None:
