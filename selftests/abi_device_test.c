@@ -170,6 +170,7 @@ struct cap_row {
 #define CAP(c, min, max, test)	{ KVM_CAP_##c, #c, min, max, test }
 
 static const struct cap_row caps[] = {
+	CAP(HLT, 1, 1, "abi_vcpu_test: mp_state"),
 	CAP(USER_MEMORY, 1, 1, "abi_vm_test: memory_region_rows"),
 	CAP(SET_TSS_ADDR, 1, 1, "abi_vm_test: tss_addr"),
 	CAP(EXT_CPUID, 1, 1, "abi_device_test: supported_cpuid"),
