@@ -475,16 +475,31 @@ TEST(unmap_while_running)
 	vm_destroy(vcpu->vm);
 }
 
-/* A slot is deleted under a running guest: its next read is MMIO. */
+/*
+ * A slot is deleted under a running guest: what it reads and writes then is
+ * MMIO. It may be at either when it happens; all ones end its loop.
+ */
 static void *run_to_mmio_thread(void *arg)
 {
 	struct test_vcpu *vcpu = arg;
+	struct kvm_run *run = vcpu->run;
+	int reads = 0, i;
 
-	vcpu_run_to_mmio(vcpu, false, EXTRA, 8);
-	memset(vcpu->run->mmio.data, 0xff, 8);
-	/* RSI is in the slot as well; what is written there is all ones. */
-	vcpu_run_expect(vcpu, KVM_EXIT_MMIO);
-	vcpu_run_to_hlt(vcpu);
+	for (i = 0; i < 4; i++) {
+		vcpu_run(vcpu);
+		if (run->exit_reason == KVM_EXIT_HLT)
+			break;
+		vcpu_expect(vcpu, KVM_EXIT_MMIO);
+		TEST_EQ(8, run->mmio.len, "length");
+		TEST_EQ(run->mmio.is_write ? EXTRA + 32 * TEST_PAGE : EXTRA,
+			run->mmio.phys_addr, "address");
+		if (run->mmio.is_write)
+			continue;
+		memset(run->mmio.data, 0xff, 8);
+		reads++;
+	}
+	vcpu_expect(vcpu, KVM_EXIT_HLT);
+	TEST_EQ(1, reads, "reads");
 	return NULL;
 }
 
