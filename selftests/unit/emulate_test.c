@@ -225,10 +225,11 @@ static void count_row(const struct x86_insn *insn)
 
 /*
  * Predict: 1 when the CPU may be asked, 0 when the case would touch memory
- * that is not the test's.
+ * that is not the test's. That it would must not be the emulator's mistake:
+ * -1 when the operand, at @la, is where the test wanted it.
  */
 static int predict(int ret, const struct x86_insn *insn,
-		   const struct x86_cpu *cpu, struct expect *e)
+		   const struct x86_cpu *cpu, u64 la, struct expect *e)
 {
 	struct x86_mmio_op op;
 	struct x86_fault fault;
@@ -257,8 +258,13 @@ static int predict(int ret, const struct x86_insn *insn,
 		e->cr2 = NATIVE_CODE_END;
 		return 1;
 	}
-	if (!all_in_data(op.gla, op.size))
-		return 0;
+	if (!all_in_data(op.gla, op.size)) {
+		e->trap = TRAP_PF;
+		e->cr2 = op.gla;
+		return all_in_data(la, op.size) ||
+		       (cpu->mode == X86_MODE_64 && la >> 47 && ~la >> 47) ?
+		       -1 : 0;
+	}
 	e->compare_regs = true;
 	if (predict_page_fault(&op, e)) {
 		count.page_faults++;
@@ -461,9 +467,13 @@ static bool one_case(struct x86_cpu *cpu, const u16 *sel, bool mov_only)
 	memcpy(before.sel, sel, sizeof(before.sel));
 	native = before;
 
-	if (!predict(ret, &insn, cpu, &e)) {
+	switch (predict(ret, &insn, cpu, la, &e)) {
+	case 0:
 		count.skipped++;
 		return true;
+	case -1:
+		complain(bytes, &insn, ret, &e, cpu, &before, &native);
+		return false;
 	}
 	if (!ret)
 		count_row(&insn);
@@ -841,6 +851,10 @@ static const struct {
 	  { 0, 0xffffffff, RW | X86_AR_UNUSABLE }, 0, 4, 0, GP },
 	{ "32 bits, read-only stack", 32, 1, 0, X86_SEG_SS,
 	  { 0, 0xffffffff, X86_AR_P | X86_AR_S }, 0, 4, 1, GP },
+	{ "conforming code is not expand-down", 32, 1, 0, X86_SEG_CS,
+	  { 0x1000, 0xfff, RW | X86_AR_CODE | X86_AR_DOWN }, 0x10, 1, 0, OK, 0x1010 },
+	{ "conforming code has a limit", 32, 1, 0, X86_SEG_CS,
+	  { 0x1000, 0xfff, RW | X86_AR_CODE | X86_AR_DOWN }, 0x1000, 1, 0, GP },
 	{ "expand-down, lowest byte", 32, 1, 0, X86_SEG_DS,
 	  { 0x1000, 0xfff, RW | X86_AR_DOWN }, 0x1000, 1, 1, OK, 0x2000 },
 	{ "expand-down, the limit itself", 32, 1, 0, X86_SEG_DS,
@@ -1011,6 +1025,62 @@ TEST(not_supported)
 		ASSERT_EQ(0, x86_decode((const u8 *)rows[i], 3, cpu.mode, &insn));
 		EXPECT_EQ(-EOPNOTSUPP,
 			  x86_emulate_mmio(&insn, &cpu, &op, &fault))
+			TH_LOG("row %u", i);
+	}
+}
+
+/* All that the caller sees of an access, with nothing above its size. */
+TEST(op)
+{
+	static const struct {
+		const char *bytes;
+		struct x86_mmio_op op;
+	} rows[] = {
+		{ "\x88\x23", { .value = 0x88, .size = 1, .is_write = true } },
+		{ "\x66\x89\x03", { .value = 0x8899, .size = 2, .is_write = true } },
+		{ "\x89\x03", { .value = 0xaabb8899, .size = 4, .is_write = true } },
+		{ "\x48\x89\x03", { .value = 0x11223344aabb8899, .size = 8, .is_write = true } },
+		{ "\xc6\x03\xff", { .value = 0xff, .size = 1, .is_write = true } },
+		{ "\xc7\x03\xff\xff\xff\xff", { .value = 0xffffffff, .size = 4, .is_write = true } },
+		{ "\x48\xc7\x03\xfe\xff\xff\xff", { .value = -2ull, .size = 8, .is_write = true } },
+		{ "\x8a\x33", { .size = 1, .reg = 2, .reg_size = 1, .high = true } },
+		{ "\x44\x8b\x33", { .size = 4, .reg = 14, .reg_size = 4 } },
+		{ "\x48\x0f\xbe\x33", { .size = 1, .reg = 6, .reg_size = 8, .sign_extend = true } },
+		{ "\x66\x0f\xb6\x33", { .size = 1, .reg = 6, .reg_size = 2 } },
+		{ "\x48\x63\x33", { .size = 4, .reg = 6, .reg_size = 8, .sign_extend = true } },
+	};
+	struct vcpu vcpu = {
+		.gpr = {
+			[X86_GPR_RAX] = 0x11223344aabb8899,
+			[X86_GPR_RBX] = 0xfee00000,
+		},
+	};
+	struct x86_cpu cpu = {
+		.ops = &cpu_ops,
+		.priv = &vcpu,
+		.rip = 0x400000,
+		.mode = X86_MODE_64,
+		.prot = true,
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_LEN(rows); i++) {
+		struct x86_fault fault;
+		struct x86_mmio_op op;
+		struct x86_insn insn;
+
+		ASSERT_EQ(0, x86_decode((const u8 *)rows[i].bytes, 7, cpu.mode,
+					&insn));
+		ASSERT_EQ(0, x86_emulate_mmio(&insn, &cpu, &op, &fault));
+		EXPECT_EQ(0xfee00000, op.gla);
+		EXPECT_EQ(0x400000 + insn.len, op.next_rip);
+		EXPECT_EQ(rows[i].op.value, op.value) TH_LOG("row %u", i);
+		EXPECT_EQ(rows[i].op.size, op.size) TH_LOG("row %u", i);
+		EXPECT_EQ(rows[i].op.is_write, op.is_write) TH_LOG("row %u", i);
+		EXPECT_EQ(rows[i].op.reg, op.reg) TH_LOG("row %u", i);
+		EXPECT_EQ(rows[i].op.reg_size, op.reg_size) TH_LOG("row %u", i);
+		EXPECT_EQ(rows[i].op.high, op.high) TH_LOG("row %u", i);
+		EXPECT_EQ(rows[i].op.sign_extend, op.sign_extend)
 			TH_LOG("row %u", i);
 	}
 }

@@ -47,7 +47,9 @@ static inline unsigned long rnd_cases(unsigned long by_default)
 {
 	const char *cases = getenv("CASES");
 
-	return cases ? strtoul(cases, NULL, 0) : by_default;
+	if (!cases)
+		return by_default;
+	return strtoul(cases, NULL, 0);
 }
 
 #endif /* MINIKVM_UNIT_RANDOM_H */
