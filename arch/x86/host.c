@@ -3,6 +3,7 @@
  * Services of the host kernel; see host.h.
  */
 #include <linux/cpu.h>
+#include <linux/kvm_host.h>
 #include <linux/module.h>
 #include <linux/sched/task_stack.h>
 #include <linux/smp.h>
@@ -131,4 +132,23 @@ void mkvm_host_restore_segs(struct mkvm_host_segs *segs)
 	wrmsrl(MSR_KERNEL_GS_BASE, segs->kernel_gs_base);
 	load_fixmap_gdt(raw_smp_processor_id());
 	segs->loaded = false;
+}
+
+/*
+ * The kernel's function for the work below reports a signal in KVM's own vCPU structure, of
+ * which it touches the run struct's exit reason and a counter. It gets one of which nobody
+ * reads anything; run.c fills in the real run struct.
+ */
+static struct kvm_run mkvm_unused_run;
+static struct kvm_vcpu mkvm_unused_vcpu = { .run = &mkvm_unused_run };
+
+/**
+ * mkvm_host_handle_work() - do what the thread has to do before it enters the guest again
+ *
+ * Rescheduling, task work, the freezer. Context: interrupts on; may sleep.
+ * Return: 0, or EINTR when a signal is to be delivered.
+ */
+int mkvm_host_handle_work(void)
+{
+	return xfer_to_guest_mode_handle_work(&mkvm_unused_vcpu);
 }

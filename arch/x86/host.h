@@ -47,6 +47,7 @@ void mkvm_host_set_vmxe(void);
 void mkvm_host_clear_vmxe(void);
 void mkvm_host_register_emergency(void (*callback)(void));
 void mkvm_host_unregister_emergency(void (*callback)(void));
+int mkvm_host_handle_work(void);
 
 /* --- Around VM entry ---------------------------------------------------------- */
 
@@ -123,17 +124,6 @@ static inline void mkvm_host_restore_dr7(void)
 static inline bool mkvm_host_work_pending(void)
 {
 	return __xfer_to_guest_mode_work_pending();
-}
-
-/**
- * mkvm_host_handle_work() - do that work
- *
- * Interrupts on. Return: 0, or EINTR when a signal is to be delivered.
- */
-static inline int mkvm_host_handle_work(void)
-{
-	/* The argument is for a hook that x86 does not have. */
-	return xfer_to_guest_mode_handle_work(NULL);
 }
 
 #endif
