@@ -510,7 +510,7 @@ TEST(cpu_64bit)
 	static const u64 gs_bases[] = {
 		0, DATA, DATA - 0x1234567, 0x7fffffff0000, 0xffff800000001000ull,
 	};
-	unsigned long i, cases = rnd_cases(400000);
+	unsigned long i, cases = rnd_cases(200000);
 	u16 sel[6] = {
 		[X86_SEG_CS] = native_cs64(),
 		[X86_SEG_SS] = native_ss64(),
@@ -527,7 +527,7 @@ TEST(cpu_64bit)
 	rnd_seed(1);
 	ASSERT_EQ(0, native_init());
 	ASSERT_EQ(0, data_init());
-	for (i = 0; i < cases && bad < 20; i++) {
+	for (i = 0; rnd_more(i, cases) && bad < 20; i++) {
 		if (i % 1000 == 0) {
 			u64 base = RND_PICK(gs_bases);
 
@@ -642,7 +642,7 @@ static int random_segments(struct vcpu *vcpu, enum x86_mode mode, u16 *sel)
 static void run_protected(struct __test_metadata *_metadata,
 			  enum x86_mode mode)
 {
-	unsigned long i, cases = rnd_cases(200000);
+	unsigned long i, cases = rnd_cases(100000);
 	struct vcpu vcpu = { .gpr = { 0 } };
 	struct x86_cpu cpu = {
 		.ops = &cpu_ops,
@@ -658,7 +658,7 @@ static void run_protected(struct __test_metadata *_metadata,
 		SKIP(return, "modify_ldt: %s", strerror(errno));
 	ASSERT_EQ(0, native_init());
 	ASSERT_EQ(0, data_init());
-	for (i = 0; i < cases && bad < 20; i++) {
+	for (i = 0; rnd_more(i, cases) && bad < 20; i++) {
 		if (i % 200 == 0)
 			ASSERT_EQ(0, random_segments(&vcpu, mode, sel));
 		if (i % 1000 == 0)
@@ -718,7 +718,7 @@ static bool may_execute(const struct x86_insn *insn)
  */
 static void run_length(struct __test_metadata *_metadata, enum x86_mode mode)
 {
-	unsigned long i, cases = rnd_cases(100000);
+	unsigned long i, cases = rnd_cases(50000);
 	struct vcpu vcpu = { .gpr = { 0 } };
 	struct native_state native;
 	struct x86_insn insn;
@@ -737,7 +737,7 @@ static void run_length(struct __test_metadata *_metadata, enum x86_mode mode)
 	cs_base = vcpu.seg[X86_SEG_CS].base;
 	ASSERT_EQ(0, native_init());
 
-	for (i = 0; i < cases && bad < 20; i++) {
+	for (i = 0; rnd_more(i, cases) && bad < 20; i++) {
 		u64 rip;
 		int ret;
 

@@ -670,7 +670,7 @@ TEST(random_tables)
 	struct world w;
 
 	rnd_seed(1);
-	for (i = 0; i < cases && bad < 10; i++) {
+	for (i = 0; rnd_more(i, cases) && bad < 10; i++) {
 		u32 access = RND_PICK(accesses);
 		struct gwalk_result res;
 		struct model m;

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Random numbers for tests: the same ones in every run, so that a failure
- * comes back. SEED=n gives others, CASES=n another number of cases.
+ * comes back. SEED=n gives others, CASES=n another number of cases. The harness
+ * kills a test after 30 seconds; on a busy machine it gets fewer cases instead.
  */
 #ifndef MINIKVM_UNIT_RANDOM_H
 #define MINIKVM_UNIT_RANDOM_H
 
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 static unsigned long long random_state = 0x9e3779b97f4a7c15ull;
 
@@ -50,6 +54,30 @@ static inline unsigned long rnd_cases(unsigned long by_default)
 	if (!cases)
 		return by_default;
 	return strtoul(cases, NULL, 0);
+}
+
+#define RND_SECONDS	20
+
+static time_t random_start;
+
+/* Is there a case @i, of @cases? */
+static inline bool rnd_more(unsigned long i, unsigned long cases)
+{
+	struct timespec now;
+
+	if (i >= cases)
+		return false;
+	if (i % 1024)
+		return true;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (!i)
+		random_start = now.tv_sec;
+	if (now.tv_sec - random_start < RND_SECONDS)
+		return true;
+	printf("# stopped after %d seconds and %lu of %lu cases\n",
+	       RND_SECONDS, i, cases);
+	fflush(stdout);
+	return false;
 }
 
 #endif /* MINIKVM_UNIT_RANDOM_H */
