@@ -109,12 +109,13 @@ static long mkvm_set_tss_addr(unsigned long addr)
 static long mkvm_set_identity_map_addr(struct mkvm *vm, u64 __user *arg)
 {
 	u64 addr;
-	long r;
+	long r = 0;
 
-	if (copy_from_user(&addr, arg, sizeof(addr)))
-		return -EFAULT;
 	mutex_lock(&vm->lock);
-	r = vm->nr_vcpus ? -EINVAL : 0;
+	if (vm->nr_vcpus)
+		r = -EINVAL;
+	else if (copy_from_user(&addr, arg, sizeof(addr)))
+		r = -EFAULT;
 	mutex_unlock(&vm->lock);
 	return r;
 }

@@ -213,6 +213,8 @@ int mkvm_set_cr4(struct mkvm_vcpu *vcpu, u64 cr4)
 	}
 
 	mkvm_ops->set_crs(vcpu);
+	if (changed & X86_CR4_OSXSAVE)
+		mkvm_cpuid_update(vcpu);
 	if (changed & (pdptr_bits | X86_CR4_SMAP | X86_CR4_PCIDE | X86_CR4_LA57))
 		mkvm_make_request(vcpu, MKVM_REQ_TLB_FLUSH);
 	return 0;
