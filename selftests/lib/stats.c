@@ -183,3 +183,16 @@ bool trace_value(const char *line, const char *key, uint64_t *value)
 	}
 	return false;
 }
+
+bool trace_is_exit(const char *line, enum stats_exit what)
+{
+	char word[64];
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		snprintf(word, sizeof(word), " reason %s ", exit_rows[what][i]);
+		if (strstr(line, word))
+			return true;
+	}
+	return false;
+}

@@ -50,6 +50,9 @@ void trace_close(struct test_trace *t);
 /* The hex number after @key in @line: "nr 0x2", "nr=0x2" and "nr: 2" alike. */
 bool trace_value(const char *line, const char *key, uint64_t *value);
 
+/* Is this line of the exit event about @what? */
+bool trace_is_exit(const char *line, enum stats_exit what);
+
 /* The name of an event with the device's prefix: mkvm_ or kvm_. */
 const char *trace_event(const char *name);
 
