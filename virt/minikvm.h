@@ -181,7 +181,6 @@ struct mkvm_vcpu_stat {
  * @cpu:	CPU on which the vCPU is loaded, or was last; -1 at first
  * @loaded:	between mkvm_vcpu_load() and mkvm_vcpu_put()
  * @preempt:	scheduler hooks, registered while loaded
- * @srcu_idx:	cookie of the read section in KVM_RUN
  * @stat:	counters
  * @arch:	what the architecture adds
  */
@@ -196,7 +195,6 @@ struct mkvm_vcpu {
 	int cpu;
 	bool loaded;
 	struct preempt_notifier preempt;
-	int srcu_idx;
 	struct mkvm_vcpu_stat stat;
 	struct mkvm_vcpu_arch arch;
 };

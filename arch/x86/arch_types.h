@@ -157,9 +157,11 @@ struct mkvm_mmio {
  * @regs:	see enum mkvm_reg
  * @regs_avail:	bits of the registers of which @regs is up to date
  * @regs_dirty:	bits of those that must be written to the control block before entry
- * @cr0:	as the guest sees it; likewise the following
+ * @cr0:	as the guest sees it
  * @cr2:	not switched by VMX
+ * @cr4:	as the guest sees it
  * @cr8:	task priority
+ * @efer:	as the guest sees it
  * @xcr0:	valid while cr4.OSXSAVE
  * @db:		DR0 to DR3
  * @dr6:	bits that are fixed read as such

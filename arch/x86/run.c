@@ -186,10 +186,11 @@ static bool mkvm_enter_guest(struct mkvm_vcpu *vcpu, mkvm_run_t *ret)
 static mkvm_run_t mkvm_handle_exit(struct mkvm_vcpu *vcpu)
 {
 	mkvm_run_t ret;
+	int idx;
 
-	vcpu->srcu_idx = srcu_read_lock(&vcpu->vm->srcu);
+	idx = srcu_read_lock(&vcpu->vm->srcu);
 	ret = mkvm_ops->handle_exit(vcpu);
-	srcu_read_unlock(&vcpu->vm->srcu, vcpu->srcu_idx);
+	srcu_read_unlock(&vcpu->vm->srcu, idx);
 	return ret;
 }
 
@@ -237,14 +238,15 @@ static mkvm_run_t mkvm_complete_userspace(struct mkvm_vcpu *vcpu)
 {
 	mkvm_run_t (*complete)(struct mkvm_vcpu *vcpu) = vcpu->arch.complete;
 	mkvm_run_t ret;
+	int idx;
 
 	if (!complete)
 		return MKVM_RUN_GUEST;
 
 	vcpu->arch.complete = NULL;
-	vcpu->srcu_idx = srcu_read_lock(&vcpu->vm->srcu);
+	idx = srcu_read_lock(&vcpu->vm->srcu);
 	ret = complete(vcpu);
-	srcu_read_unlock(&vcpu->vm->srcu, vcpu->srcu_idx);
+	srcu_read_unlock(&vcpu->vm->srcu, idx);
 	return ret;
 }
 

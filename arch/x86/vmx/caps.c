@@ -92,11 +92,13 @@ static int __init vmx_compute_controls(const struct vmx_control_word *w, bool ha
 /* The two everybody asks about, before the general check: with names. */
 static int __init vmx_check_paging_modes(void)
 {
-	u32 must, may = 0, may2 = 0;
+	u64 may, may2 = 0;
 
-	rdmsr(MSR_IA32_VMX_PROCBASED_CTLS, must, may);
-	if (may & CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
-		rdmsr(MSR_IA32_VMX_PROCBASED_CTLS2, must, may2);
+	/* The high half of each MSR: what may be 1. */
+	rdmsrl(MSR_IA32_VMX_PROCBASED_CTLS, may);
+	if (may >> 32 & CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
+		rdmsrl(MSR_IA32_VMX_PROCBASED_CTLS2, may2);
+	may2 >>= 32;
 
 	if (!(may2 & SECONDARY_EXEC_ENABLE_EPT)) {
 		pr_err("this CPU has VMX but no EPT (extended page tables), and minikvm has no shadow paging: use a CPU of 2010 or later\n");

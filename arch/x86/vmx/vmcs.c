@@ -91,6 +91,15 @@ static void vmx_free_vpid(u16 vpid)
 
 /* --- Active VMCSs ------------------------------------------------------------------------- */
 
+/* VMCLEAR; then anybody who sees that the VMCS is not active may load it elsewhere. */
+static void vmx_deactivate(struct vmx_vcpu *vmx)
+{
+	vmx_vmclear(vmx->vmcs_pa);
+	vmx->launched = false;
+	/* Pairs with the acquire in vmx_clear(). */
+	smp_store_release(&vmx->cpu, -1);
+}
+
 /* Runs on the CPU where the VMCS is active, interrupts off. */
 static void vmx_clear_local(void *arg)
 {
@@ -100,27 +109,18 @@ static void vmx_clear_local(void *arg)
 		return;		/* the CPU went down meanwhile, and cleared it */
 	if (this_cpu_read(vmx_current) == vmx)
 		this_cpu_write(vmx_current, NULL);
-	vmx_vmclear(vmx->vmcs_pa);
 	list_del(&vmx->on_cpu);
-	vmx->launched = false;
-	/* Last, and after all of the above: the next owner may be waiting for it. */
-	smp_store_release(&vmx->cpu, -1);
+	vmx_deactivate(vmx);
 }
 
 /* Make a VMCS inactive, wherever it is active. */
 static void vmx_clear(struct vmx_vcpu *vmx)
 {
-	int cpu = READ_ONCE(vmx->cpu);
+	/* Pairs with the release in vmx_deactivate(). */
+	int cpu = smp_load_acquire(&vmx->cpu);
 
 	if (cpu >= 0)
 		smp_call_function_single(cpu, vmx_clear_local, vmx, 1);
-}
-
-static void vmx_forget_local(struct vmx_vcpu *vmx)
-{
-	vmx_vmclear(vmx->vmcs_pa);
-	vmx->launched = false;
-	smp_store_release(&vmx->cpu, -1);
 }
 
 /** vmx_clear_all_local() - this CPU leaves VMX operation
@@ -133,7 +133,7 @@ void vmx_clear_all_local(void)
 
 	local_irq_save(flags);
 	list_for_each_entry_safe(vmx, next, list, on_cpu)
-		vmx_forget_local(vmx);
+		vmx_deactivate(vmx);
 	INIT_LIST_HEAD(list);
 	this_cpu_write(vmx_current, NULL);
 	local_irq_restore(flags);
