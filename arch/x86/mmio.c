@@ -39,6 +39,16 @@ static unsigned int mkvm_mmio_offset(const struct mkvm_mmio *mmio, unsigned int 
 	return nr ? mmio->frag[0].len : 0;
 }
 
+/* When the data is known: a write at the exit, a read when userspace is back. */
+static void mkvm_trace_fragment(struct mkvm_vcpu *vcpu, const struct mkvm_mmio_fragment *frag,
+				const void *data)
+{
+	u64 value = 0;
+
+	memcpy(&value, data, frag->len);
+	trace_mkvm_mmio(vcpu, vcpu->arch.mmio.op.is_write, frag->gpa, frag->len, value);
+}
+
 static mkvm_run_t mkvm_mmio_next(struct mkvm_vcpu *vcpu);
 
 static mkvm_run_t mkvm_complete_mmio(struct mkvm_vcpu *vcpu)
@@ -46,9 +56,12 @@ static mkvm_run_t mkvm_complete_mmio(struct mkvm_vcpu *vcpu)
 	struct mkvm_mmio *mmio = &vcpu->arch.mmio;
 	const struct mkvm_mmio_fragment *frag = &mmio->frag[mmio->cur];
 
-	if (!mmio->op.is_write)
-		memcpy(mmio->data + mkvm_mmio_offset(mmio, mmio->cur), vcpu->run->mmio.data,
-		       frag->len);
+	if (!mmio->op.is_write) {
+		void *data = mmio->data + mkvm_mmio_offset(mmio, mmio->cur);
+
+		memcpy(data, vcpu->run->mmio.data, frag->len);
+		mkvm_trace_fragment(vcpu, frag, data);
+	}
 	mmio->cur++;
 	return mkvm_mmio_next(vcpu);
 }
@@ -73,8 +86,7 @@ static mkvm_run_t mkvm_mmio_next(struct mkvm_vcpu *vcpu)
 
 	for (; mmio->cur < mmio->nr; mmio->cur++) {
 		const struct mkvm_mmio_fragment *frag = &mmio->frag[mmio->cur];
-		unsigned int offset = mkvm_mmio_offset(mmio, mmio->cur);
-		u64 value = 0;
+		const void *data = mmio->data + mkvm_mmio_offset(mmio, mmio->cur);
 
 		if (!frag->device)
 			continue;
@@ -85,10 +97,9 @@ static mkvm_run_t mkvm_mmio_next(struct mkvm_vcpu *vcpu)
 		run->mmio.is_write = mmio->op.is_write;
 		memset(run->mmio.data, 0, sizeof(run->mmio.data));
 		if (mmio->op.is_write) {
-			memcpy(run->mmio.data, mmio->data + offset, frag->len);
-			memcpy(&value, mmio->data + offset, frag->len);
+			memcpy(run->mmio.data, data, frag->len);
+			mkvm_trace_fragment(vcpu, frag, data);
 		}
-		trace_mkvm_mmio(vcpu, mmio->op.is_write, frag->gpa, frag->len, value);
 		vcpu->arch.complete = mkvm_complete_mmio;
 		return MKVM_RUN_USER;
 	}

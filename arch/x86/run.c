@@ -137,11 +137,19 @@ static bool mkvm_must_leave(struct mkvm_vcpu *vcpu)
 }
 
 /*
+ * Quick exits in a row before the host gets a chance to take interrupts. A CPU ends guest
+ * execution for an interrupt by itself; Bochs does not while the guest has RFLAGS.IF clear,
+ * and a guest that makes nothing but quick exits would lock it up.
+ */
+#define MKVM_MAX_QUICK_EXITS	256
+
+/*
  * Run the guest until an exit that needs interrupts on, or until there is work.
  * Return: whether the last exit still has to be handled.
  */
 static bool mkvm_enter_guest(struct mkvm_vcpu *vcpu, mkvm_run_t *ret)
 {
+	unsigned int budget = MKVM_MAX_QUICK_EXITS;
 	bool unhandled = false;
 
 	preempt_disable();
@@ -156,7 +164,7 @@ static bool mkvm_enter_guest(struct mkvm_vcpu *vcpu, mkvm_run_t *ret)
 	vtime_account_guest_enter();
 
 	*ret = MKVM_RUN_GUEST;
-	while (!mkvm_must_leave(vcpu)) {
+	while (budget-- && !mkvm_must_leave(vcpu)) {
 		mkvm_enter_once(vcpu);
 		if (!mkvm_ops->exit_is_quick(vcpu)) {
 			unhandled = true;
