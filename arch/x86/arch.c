@@ -21,7 +21,8 @@ int __init mkvm_arch_init(void)
 {
 	int r;
 
-	if (!boot_cpu_has(X86_FEATURE_VMX)) {
+	/* The CPU itself is asked: the kernel forgets the feature when it is locked off. */
+	if (!(cpuid_ecx(1) & BIT(X86_FEATURE_VMX & 31))) {
 		pr_err("this CPU has no VMX, or the firmware hides it: nothing to run guests with; look for \"vmx\" in /proc/cpuinfo and in the firmware's setup\n");
 		return -ENODEV;
 	}

@@ -65,6 +65,10 @@ static int __init vmx_setup(void)
 		pr_err("the firmware has locked VMX off (IA32_FEATURE_CONTROL): enable virtualization in the firmware's setup and switch the machine off and on\n");
 		return -EACCES;
 	}
+	if (!boot_cpu_has(X86_FEATURE_VMX)) {
+		pr_err("this CPU has VMX, but the kernel was told not to use it (clearcpuid=?): change its command line\n");
+		return -ENODEV;
+	}
 	if (mkvm_host_vmxe_anywhere()) {
 		pr_err("another hypervisor is using VMX (CR4.VMXE is set): unload it and load minikvm again\n");
 		return -EBUSY;
