@@ -8,7 +8,19 @@
  */
 
 #include <linux/compiler.h>
+#include <linux/cpuhotplug.h>
 #include <linux/kvm.h>
+#include <linux/version.h>
+
+/*
+ * KVM's place in the order of CPU hotplug, free while KVM is not loaded: after the
+ * scheduler has emptied a CPU that goes, before it uses one that comes.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+#define MKVM_CPUHP_STATE	CPUHP_AP_KVM_ONLINE
+#else
+#define MKVM_CPUHP_STATE	CPUHP_AP_KVM_STARTING
+#endif
 
 /**
  * mkvm_immediate_exit() - does userspace want KVM_RUN to return at once?

@@ -3,11 +3,10 @@
  * Virtualization on and off, on all CPUs: at load and unload, when a CPU comes
  * or goes, across suspend, before a reboot or kexec.
  *
- * CPU hotplug calls mkvm_cpu_online() on each CPU that is up when the state is
- * installed, and on each that comes later; mkvm_cpu_offline() before a CPU
- * leaves and when the state is removed. A suspend takes all CPUs but one down
- * this way; the last one, and any CPU still up at a reboot, is left to the
- * syscore hooks.
+ * CPU hotplug calls mkvm_cpu_online() on each CPU that comes, before the scheduler uses
+ * it, and mkvm_cpu_offline() on each that goes, when no thread is left on it. A suspend
+ * takes all CPUs but one down this way; the last one, and any CPU still up at a
+ * reboot, is left to the syscore hooks.
  *
  * A panic, an emergency restart and a crash kernel do not pass here: the
  * architecture registers its own hook for them (see arch/x86/host.c).
@@ -17,28 +16,68 @@
 #include <linux/reboot.h>
 #include <linux/syscore_ops.h>
 
+#include "compat.h"
 #include "minikvm.h"
 
-static enum cpuhp_state mkvm_hp_state;
-
+/*
+ * On kernels where the callback runs with interrupts off it must not fail; where the CPU
+ * cannot be enabled, a vCPU that comes there gets a failed entry.
+ */
 static int mkvm_cpu_online(unsigned int cpu)
 {
 	int r = mkvm_arch_cpu_enable();
 
 	if (r)
 		pr_err("CPU %u: virtualization could not be enabled (%d)\n", cpu, r);
-	return r;
+	return 0;
 }
 
-/*
- * Runs in the CPU's own hotplug thread: the vCPU threads that were here have been,
- * or will be, migrated by the scheduler. A vCPU that was loaded here before may still
- * have state cached in this CPU; mkvm_arch_cpu_disable() writes it back.
- */
 static int mkvm_cpu_offline(unsigned int cpu)
 {
 	mkvm_arch_cpu_disable();
 	return 0;
+}
+
+static void mkvm_enable_this_cpu(void *failed)
+{
+	int r = mkvm_arch_cpu_enable();
+
+	if (r) {
+		pr_err("CPU %d: virtualization could not be enabled (%d)\n",
+		       smp_processor_id(), r);
+		atomic_set(failed, r);
+	}
+}
+
+static void mkvm_disable_this_cpu(void *unused)
+{
+	mkvm_arch_cpu_disable();
+}
+
+/* All CPUs that are up, and none comes or goes meanwhile. */
+static int mkvm_enable_all_cpus(void)
+{
+	atomic_t failed = ATOMIC_INIT(0);
+	int r;
+
+	cpus_read_lock();
+	on_each_cpu(mkvm_enable_this_cpu, &failed, 1);
+	r = atomic_read(&failed);
+	if (!r)
+		r = cpuhp_setup_state_nocalls_cpuslocked(MKVM_CPUHP_STATE, "virt/minikvm",
+							 mkvm_cpu_online, mkvm_cpu_offline);
+	if (r)
+		on_each_cpu(mkvm_disable_this_cpu, NULL, 1);
+	cpus_read_unlock();
+	return r;
+}
+
+static void mkvm_disable_all_cpus(void)
+{
+	cpus_read_lock();
+	cpuhp_remove_state_nocalls_cpuslocked(MKVM_CPUHP_STATE);
+	on_each_cpu(mkvm_disable_this_cpu, NULL, 1);
+	cpus_read_unlock();
 }
 
 /* The last CPU before suspend; interrupts are off. */
@@ -54,11 +93,6 @@ static void mkvm_resume(void)
 
 	if (r)
 		pr_err("virtualization could not be enabled after resume (%d)\n", r);
-}
-
-static void mkvm_disable_this_cpu(void *unused)
-{
-	mkvm_arch_cpu_disable();
 }
 
 /*
@@ -97,11 +131,9 @@ int mkvm_hardware_init(void)
 {
 	int r;
 
-	r = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "virt/minikvm:online",
-			      mkvm_cpu_online, mkvm_cpu_offline);
-	if (r < 0)
+	r = mkvm_enable_all_cpus();
+	if (r)
 		return r;
-	mkvm_hp_state = r;
 
 	register_syscore_ops(&mkvm_syscore_ops);
 	register_reboot_notifier(&mkvm_reboot_nb);
@@ -116,5 +148,5 @@ void mkvm_hardware_exit(void)
 	preempt_notifier_dec();
 	unregister_reboot_notifier(&mkvm_reboot_nb);
 	unregister_syscore_ops(&mkvm_syscore_ops);
-	cpuhp_remove_state(mkvm_hp_state);
+	mkvm_disable_all_cpus();
 }

@@ -86,6 +86,7 @@ void mkvm_host_unregister_emergency(void (*callback)(void))
 void mkvm_host_save_segs(struct mkvm_host_segs *segs)
 {
 	asm("sldt %0" : "=r" (segs->ldt));
+	store_idt(&segs->idt);
 	savesegment(ds, segs->ds);
 	savesegment(es, segs->es);
 	if (likely(!test_thread_flag(TIF_ADDR32))) {
@@ -131,6 +132,7 @@ void mkvm_host_restore_segs(struct mkvm_host_segs *segs)
 	invalidate_tss_limit();
 	wrmsrl(MSR_KERNEL_GS_BASE, segs->kernel_gs_base);
 	load_fixmap_gdt(raw_smp_processor_id());
+	load_idt(&segs->idt);
 	segs->loaded = false;
 }
 

@@ -15,6 +15,7 @@
 #include <linux/rcupdate.h>
 #include <linux/version.h>
 #include <linux/vtime.h>
+#include <asm/desc_defs.h>
 #include <asm/processor.h>
 #include <asm/debugreg.h>
 #include <asm/tlbflush.h>
@@ -28,12 +29,14 @@
  * @fs: likewise
  * @gs: likewise
  * @ldt: VM exit makes LDTR unusable
+ * @idt:	IDTR; VM exit makes its limit 64 KiB
  * @fs_base:	user's FS base
  * @kernel_gs_base: user's GS base, kept in KERNEL_GS_BASE while in the kernel
  */
 struct mkvm_host_segs {
 	bool loaded;
 	u16 ds, es, fs, gs, ldt;
+	struct desc_ptr idt;
 	unsigned long fs_base;
 	unsigned long kernel_gs_base;
 };

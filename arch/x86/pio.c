@@ -224,8 +224,12 @@ static mkvm_run_t mkvm_complete_ins(struct mkvm_vcpu *vcpu)
 	r = mkvm_string_extent(vcpu, &pio, MKVM_REG_RDI, X86_SEG_ES, &la, &count, &fault);
 	while (!r && bytes) {
 		unsigned int n = min_t(unsigned int, bytes, PAGE_SIZE - offset_in_page(la));
+		unsigned int tries = 8;
 
-		r = mkvm_translate(vcpu, la, GWALK_WRITE, &res);
+		/* The device has been read: the data must not be lost to a race with the guest. */
+		do {
+			r = mkvm_translate(vcpu, la, GWALK_WRITE, &res);
+		} while (r == -EAGAIN && --tries);
 		if (r == -EINVAL)
 			fault = res.fault;
 		if (!r)

@@ -212,11 +212,17 @@ bool mkvm_apic_base_valid(struct mkvm_vcpu *vcpu, u64 base)
  */
 int mkvm_set_sregs(struct mkvm_vcpu *vcpu, const struct kvm_sregs *sregs)
 {
+	struct kvm_segment cs;
 	int irq;
 
 	if (!mkvm_sregs_valid(vcpu, sregs) ||
 	    !mkvm_apic_base_valid(vcpu, sregs->apic_base))
 		return -EINVAL;
+
+	/* A vCPU that is put elsewhere does not finish the instruction it was at. */
+	mkvm_ops->get_segment(vcpu, MKVM_SEG_CS, &cs);
+	if (cs.base != sregs->cs.base)
+		vcpu->arch.complete = NULL;
 
 	vcpu->arch.apic_base = sregs->apic_base;
 	vcpu->arch.cr0 = sregs->cr0 | X86_CR0_ET;

@@ -69,6 +69,7 @@ void vmx_prepare(struct mkvm_vcpu *vcpu)
 	const u64 *host = this_cpu_ptr(vmx_host_msrs);
 	unsigned int i;
 
+	vmx->host_debugctl = get_debugctlmsr();
 	if (vmx->host.loaded)
 		return;
 
@@ -213,6 +214,8 @@ void vmx_enter(struct mkvm_vcpu *vcpu)
 
 	vmx_enter_exit(vcpu, vmx);
 
+	if (unlikely(vmx->host_debugctl))
+		update_debugctlmsr(vmx->host_debugctl);
 	if (unlikely(vmx->fail)) {
 		vmx->exit_reason = vmcs_read32(VM_INSTRUCTION_ERROR);
 		return;

@@ -68,6 +68,7 @@ enum vmx_lazy_msr {
  * @host_fs_base: likewise
  * @host_fs:	HOST_FS_SELECTOR
  * @host_gs:	HOST_GS_SELECTOR
+ * @host_debugctl: the host's IA32_DEBUGCTL, which VM exit clears
  * @host:	the host's segment state
  * @kernel_gs_base: guest's KERNEL_GS_BASE while not loaded
  * @lazy_msr:	guest's values
@@ -90,6 +91,7 @@ struct vmx_vcpu {
 	unsigned long host_fs_base;
 	u16 host_fs;
 	u16 host_gs;
+	u64 host_debugctl;
 	struct mkvm_host_segs host;
 	u64 kernel_gs_base;
 	u64 lazy_msr[VMX_NR_LAZY_MSRS];

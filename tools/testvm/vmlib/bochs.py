@@ -27,7 +27,7 @@ config_interface: textconfig
 display_library: term
 cpu: model={model}, count={cpus}, quantum=32, ips=100000000, reset_on_triple_fault=0, ignore_bad_msrs=1
 memory: guest={memory}, host={memory}
-romimage: file={share}/BIOS-bochs-latest
+romimage: file={bios}
 vgaromimage: file={share}/VGABIOS-lgpl-latest
 optromimage1: file={directory}/boot.rom, address={rom:#x}
 boot: disk
@@ -39,6 +39,20 @@ log: {directory}/bochs.log
 panic: action=fatal
 error: action=ignore
 """
+
+# The BIOS allows VMX in IA32_FEATURE_CONTROL and locks it: "rdmsr; or $5,%eax; wrmsr" with
+# ECX 0x3a, once for the first CPU and once for the others.
+BIOS = SHARE / "BIOS-bochs-latest"
+ALLOW_VMX = re.compile(rb"(\xb9\x3a\x00\x00\x00\x0f\x32(?:\x66)?\x83\xc8)\x05(\x0f\x30)")
+LOCKED = "-locked"
+
+
+def locked_bios() -> bytes:
+    """Return a BIOS that locks the MSR without allowing VMX."""
+    bios, count = ALLOW_VMX.subn(lambda match: match[1] + b"\x01" + match[2], BIOS.read_bytes())
+    if count != 2:
+        raise TestvmError(f"{BIOS}: the code that sets IA32_FEATURE_CONTROL is not as expected")
+    return bios
 
 
 class Bochs(Machine):
@@ -60,6 +74,7 @@ class Bochs(Machine):
         "sandybridge": "corei7_sandy_bridge_2600k",
         "ivybridge": "corei7_ivy_bridge_3770k",
         "haswell": "corei7_haswell_4770",
+        "haswell-locked": "corei7_haswell_4770",    # the firmware has locked VMX off
         "broadwell": "broadwell_ult",
         "skylake": "corei7_skylake_x",              # PML, TSC scaling; a WARNING at boot, no XSAVE
         "zambezi": "zambezi",                       # AMD: no VMX
@@ -71,7 +86,11 @@ class Bochs(Machine):
         if not shutil.which("bochs") or not SCREEN.exists():
             raise TestvmError("Bochs not found", hint="apt-get install bochs bochs-term")
         write_boot(self.directory, kernel, initrd, self._cmdline(), self.spec.memory)
-        config = CONFIG.format(model=self.cpu_models.get(self.spec.cpu, self.spec.cpu), cpus=self.spec.cpus,
+        bios = BIOS
+        if self.spec.cpu.endswith(LOCKED):
+            bios = self.directory / "bios.rom"
+            bios.write_bytes(locked_bios())
+        config = CONFIG.format(bios=bios, model=self.cpu_models.get(self.spec.cpu, self.spec.cpu), cpus=self.spec.cpus,
                                memory=self.spec.memory, share=SHARE, directory=self.directory,
                                com_mode="term" if terminal else "file",
                                com_device=terminal or self.console, rom=ROM_ADDRESS)
