@@ -7,10 +7,12 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/time.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "kselftest_harness.h"
 #include "lib/code.h"
@@ -473,6 +475,61 @@ TEST(ioctl_waits_for_run)
 	}
 	k.enough = true;
 	ASSERT_EQ(0, pthread_join(kicker, NULL));
+	*(uint64_t *)vm_hva(vm, STOP, 8) = 1;
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	vm_destroy(vm);
+}
+
+/* NMIs that the host's CPU has taken. */
+static uint64_t host_nmis(int cpu)
+{
+	FILE *f = fopen("/proc/interrupts", "r");
+	unsigned long count[2] = { 0 };
+	char line[512];
+
+	TEST_CHECK(f, "cannot read /proc/interrupts");
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, " NMI: %lu %lu", &count[0], &count[1]) == 2)
+			break;
+	fclose(f);
+	return count[cpu];
+}
+
+/* An NMI for the host that arrives while the guest runs: the host's handler gets it. */
+TEST(host_nmi)
+{
+	struct spinner s = {
+		.vcpu = vm_with_guest(MODE_LONG, GUEST_OF(guest_spin)),
+	};
+	struct test_vm *vm = s.vcpu->vm;
+	uint64_t counter = 0, before;
+	struct kvm_regs regs;
+	pthread_t thread;
+	FILE *sysrq;
+	int i, k;
+
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		TEST_SKIP("needs two CPUs");
+	catch_usr1();
+	vcpu_get_regs(s.vcpu, &regs);
+	regs.rflags = RFLAGS;
+	vcpu_set_regs(s.vcpu, &regs);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, spinner_thread, &s));
+	move_to(thread, 1);
+	move_to(pthread_self(), 0);
+	for (i = 0; i < 5; i++) {
+		counter = wait_for_progress(vm, counter);
+		before = host_nmis(1);
+		/* Backtraces of all CPUs: an NMI to each of the others. */
+		sysrq = fopen("/proc/sysrq-trigger", "w");
+		ASSERT_NE(NULL, sysrq);
+		fputc('l', sysrq);
+		ASSERT_EQ(0, fclose(sysrq));
+		for (k = 0; k < 1000 && host_nmis(1) == before; k++)
+			sleep_ms(1);
+		ASSERT_EQ(before + 1, host_nmis(1));
+	}
+	wait_for_progress(vm, counter);
 	*(uint64_t *)vm_hva(vm, STOP, 8) = 1;
 	ASSERT_EQ(0, pthread_join(thread, NULL));
 	vm_destroy(vm);
