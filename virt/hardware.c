@@ -20,8 +20,8 @@
 #include "minikvm.h"
 
 /*
- * On kernels where the callback runs with interrupts off it must not fail; where the CPU
- * cannot be enabled, a vCPU that comes there gets a failed entry.
+ * A CPU that cannot be enabled does not come up; on kernels where the callback runs with
+ * interrupts off and must not fail it does, and a vCPU that gets there cannot enter.
  */
 static int mkvm_cpu_online(unsigned int cpu)
 {
@@ -29,7 +29,7 @@ static int mkvm_cpu_online(unsigned int cpu)
 
 	if (r)
 		pr_err("CPU %u: virtualization could not be enabled (%d)\n", cpu, r);
-	return 0;
+	return MKVM_CPUHP_MAY_FAIL ? r : 0;
 }
 
 static int mkvm_cpu_offline(unsigned int cpu)

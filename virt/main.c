@@ -7,8 +7,6 @@
 
 #include "minikvm.h"
 
-struct module *mkvm_module = THIS_MODULE;
-
 static int __init mkvm_init(void)
 {
 	int r;

@@ -179,7 +179,6 @@ struct mkvm_vcpu_stat {
  * @requests:	bits of enum mkvm_request, set by anyone, cleared by the vCPU's thread
  * @mode:	see enum mkvm_vcpu_mode
  * @cpu:	CPU on which the vCPU is loaded, or was last; -1 at first
- * @loaded:	between mkvm_vcpu_load() and mkvm_vcpu_put()
  * @preempt:	scheduler hooks, registered while loaded
  * @stat:	counters
  * @arch:	what the architecture adds
@@ -193,7 +192,6 @@ struct mkvm_vcpu {
 	unsigned long requests;
 	enum mkvm_vcpu_mode mode;
 	int cpu;
-	bool loaded;
 	struct preempt_notifier preempt;
 	struct mkvm_vcpu_stat stat;
 	struct mkvm_vcpu_arch arch;
@@ -206,7 +204,6 @@ void mkvm_hardware_exit(void);
 /* dev.c */
 int mkvm_dev_register(void);
 void mkvm_dev_unregister(void);
-extern struct module *mkvm_module;
 
 /* vm.c */
 int mkvm_vm_create_fd(unsigned long type);

@@ -47,7 +47,6 @@ void mkvm_vcpu_load(struct mkvm_vcpu *vcpu)
 	preempt_notifier_register(&vcpu->preempt);
 	mkvm_arch_vcpu_load(vcpu, cpu);
 	vcpu->cpu = cpu;
-	vcpu->loaded = true;
 	put_cpu();
 }
 
@@ -56,7 +55,6 @@ void mkvm_vcpu_load(struct mkvm_vcpu *vcpu)
 void mkvm_vcpu_put(struct mkvm_vcpu *vcpu)
 {
 	preempt_disable();
-	vcpu->loaded = false;
 	mkvm_arch_vcpu_put(vcpu);
 	preempt_notifier_unregister(&vcpu->preempt);
 	preempt_enable();

@@ -5,7 +5,6 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
-#include <asm/mce.h>
 
 #include "host.h"
 #include "mmu/tdp.h"
@@ -29,6 +28,11 @@ int __init mkvm_arch_init(void)
 	if (mkvm_host_kvm_present()) {
 		pr_err("KVM owns this machine's virtualization hardware, even when idle: run \"modprobe -r kvm_intel kvm_amd kvm\" and load minikvm again\n");
 		return -EBUSY;
+	}
+
+	if (mkvm_host_fred()) {
+		pr_err("this kernel uses FRED, in which minikvm cannot deliver the host's NMIs: boot with \"fred=off\"\n");
+		return -EOPNOTSUPP;
 	}
 
 	mkvm_ops = &vmx_ops;

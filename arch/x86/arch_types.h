@@ -136,6 +136,7 @@ struct mkvm_mmio_fragment {
 /**
  * struct mkvm_mmio - a memory access of one instruction that reaches a device
  * @op: what the instruction does
+ * @rip: where the vCPU was when userspace was asked
  * @data: bytes to write, or read so far; the vCPU's own copy
  * @frag: the pieces in address order
  * @nr: number of pieces
@@ -143,6 +144,7 @@ struct mkvm_mmio_fragment {
  */
 struct mkvm_mmio {
 	struct x86_mmio_op op;
+	unsigned long rip;
 	u8 data[8];
 	struct mkvm_mmio_fragment frag[MKVM_MMIO_FRAGMENTS];
 	u8 nr;

@@ -109,9 +109,9 @@ static void mkvm_update_lma(struct mkvm_vcpu *vcpu)
 		vcpu->arch.efer &= ~EFER_LMA;
 }
 
-static bool mkvm_can_enable_paging(struct mkvm_vcpu *vcpu, u64 cr0)
+static bool mkvm_can_enable_paging(struct mkvm_vcpu *vcpu)
 {
-	struct kvm_segment cs;
+	struct kvm_segment cs, tr;
 
 	if (!(vcpu->arch.efer & EFER_LME))
 		return true;
@@ -119,7 +119,9 @@ static bool mkvm_can_enable_paging(struct mkvm_vcpu *vcpu, u64 cr0)
 	if (!(vcpu->arch.cr4 & X86_CR4_PAE))
 		return false;
 	mkvm_ops->get_segment(vcpu, MKVM_SEG_CS, &cs);
-	return !cs.l;
+	mkvm_ops->get_segment(vcpu, MKVM_SEG_TR, &tr);
+	/* A busy 16-bit TSS has no meaning there. */
+	return !cs.l && tr.type != 3;
 }
 
 /**
@@ -138,7 +140,7 @@ int mkvm_set_cr0(struct mkvm_vcpu *vcpu, u64 cr0)
 	cr0 = (cr0 & MKVM_CR0_BITS) | X86_CR0_ET;
 	changed = old ^ cr0;
 
-	if ((changed & cr0 & X86_CR0_PG) && !mkvm_can_enable_paging(vcpu, cr0))
+	if ((changed & cr0 & X86_CR0_PG) && !mkvm_can_enable_paging(vcpu))
 		return -EINVAL;
 	/* Paging cannot be left in 64-bit mode, nor while PCIDs are in use. */
 	if ((changed & old & X86_CR0_PG) &&
@@ -382,8 +384,8 @@ static int mkvm_write_dr(struct mkvm_vcpu *vcpu, unsigned int dr, u64 val)
  * @reg: the general register
  * @to_dr: direction
  *
- * The intercept comes before the instruction's own checks, except that of the CPL; they
- * are made here in the manual's order (SDM, "MOV - Move to/from Debug Registers").
+ * The intercept comes before the instruction's own checks; they are made here in the
+ * manual's order (SDM, "MOV - Move to/from Debug Registers").
  */
 mkvm_run_t mkvm_handle_mov_dr(struct mkvm_vcpu *vcpu, unsigned int dr, enum mkvm_reg reg,
 			      bool to_dr)
@@ -394,12 +396,8 @@ mkvm_run_t mkvm_handle_mov_dr(struct mkvm_vcpu *vcpu, unsigned int dr, enum mkvm
 		return mkvm_inject_ud(vcpu);
 	if (mkvm_cpl(vcpu))
 		return mkvm_inject_gp(vcpu);
-	if (vcpu->arch.dr7 & MKVM_DR7_GD) {
-		/* General detect: the fault clears GD so that its handler can work. */
-		vcpu->arch.dr7 &= ~MKVM_DR7_GD;
-		mkvm_ops->set_dr7(vcpu);
+	if (vcpu->arch.dr7 & MKVM_DR7_GD)
 		return mkvm_handle_db(vcpu, MKVM_DR6_BD);
-	}
 
 	if (!to_dr) {
 		mkvm_reg_write(vcpu, reg, mkvm_read_dr(vcpu, dr));
@@ -418,11 +416,16 @@ mkvm_run_t mkvm_handle_mov_dr(struct mkvm_vcpu *vcpu, unsigned int dr, enum mkvm
  * @dr6_bits: what happened: breakpoints 0 to 3, BD, BS, BT
  *
  * The breakpoint bits describe the last #DB alone; the others pile up until software
- * clears them (SDM, "Debug Status Register (DR6)").
+ * clears them (SDM, "Debug Status Register (DR6)"). GD is cleared, so that the handler can
+ * use the debug registers.
  */
 mkvm_run_t mkvm_handle_db(struct mkvm_vcpu *vcpu, u64 dr6_bits)
 {
 	vcpu->arch.dr6 = (vcpu->arch.dr6 & ~(u64)DR_TRAP_BITS) | dr6_bits;
+	if (vcpu->arch.dr7 & MKVM_DR7_GD) {
+		vcpu->arch.dr7 &= ~(u64)MKVM_DR7_GD;
+		mkvm_ops->set_dr7(vcpu);
+	}
 	mkvm_queue_exception(vcpu, X86_TRAP_DB);
 	return MKVM_RUN_GUEST;
 }

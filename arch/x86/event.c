@@ -51,6 +51,14 @@ static void mkvm_queue(struct mkvm_vcpu *vcpu, u8 vector, bool has_error_code, u
 		}
 	}
 
+	/*
+	 * The handler of a fault returns to the instruction, whose breakpoint must not hit again
+	 * (SDM, "Instruction-Breakpoint Exception Condition"). #DB sets RF for its own
+	 * faults only, #DF is an abort.
+	 */
+	if (vector != X86_TRAP_DB && vector != X86_TRAP_DF)
+		mkvm_reg_write(vcpu, MKVM_REG_RFLAGS, mkvm_rflags(vcpu) | X86_EFLAGS_RF);
+
 	event->type = MKVM_EVENT_EXCEPTION;
 	event->vector = vector;
 	/* Real mode pushes no error codes. */
@@ -81,18 +89,6 @@ void mkvm_queue_exception(struct mkvm_vcpu *vcpu, u8 vector)
 void mkvm_queue_exception_e(struct mkvm_vcpu *vcpu, u8 vector, u32 error_code)
 {
 	mkvm_queue(vcpu, vector, true, error_code);
-}
-
-/**
- * mkvm_queue_page_fault() - raise #PF
- * @vcpu: the vCPU
- * @address: for CR2
- * @error_code: SDM, "Page-Fault Exceptions"
- */
-void mkvm_queue_page_fault(struct mkvm_vcpu *vcpu, u64 address, u32 error_code)
-{
-	vcpu->arch.cr2 = address;
-	mkvm_queue(vcpu, X86_TRAP_PF, true, error_code);
 }
 
 /**

@@ -9,8 +9,10 @@
 #include <linux/smp.h>
 #include <asm/desc.h>
 #include <asm/fsgsbase.h>
+#include <asm/mce.h>
 #include <asm/mmu_context.h>
 #include <asm/msr.h>
+#include <asm/perf_event.h>
 #include <asm/processor.h>
 #include <asm/reboot.h>
 
@@ -47,9 +49,14 @@ bool mkvm_host_vmxe_anywhere(void)
 	return any;
 }
 
-/** mkvm_host_set_vmxe() - set CR4.VMXE on this CPU, in the kernel's books too */
+/**
+ * mkvm_host_set_vmxe() - set CR4.VMXE on this CPU, in the kernel's books too
+ *
+ * Stops Intel PT where it cannot trace in VMX operation: VMXON would fault.
+ */
 void mkvm_host_set_vmxe(void)
 {
+	intel_pt_handle_vmx(1);
 	cr4_set_bits(X86_CR4_VMXE);
 }
 
@@ -57,6 +64,7 @@ void mkvm_host_set_vmxe(void)
 void mkvm_host_clear_vmxe(void)
 {
 	cr4_clear_bits(X86_CR4_VMXE);
+	intel_pt_handle_vmx(0);
 }
 
 /**
@@ -153,4 +161,32 @@ static struct kvm_vcpu mkvm_unused_vcpu = { .run = &mkvm_unused_run };
 int mkvm_host_handle_work(void)
 {
 	return xfer_to_guest_mode_handle_work(&mkvm_unused_vcpu);
+}
+
+/**
+ * mkvm_host_machine_check() - deliver the #MC that ended guest execution
+ *
+ * To the host it happened in the VMM's process: a memory error in the guest's memory is then
+ * a signal for that process, not the end of the machine.
+ */
+void mkvm_host_machine_check(void)
+{
+#ifdef CONFIG_X86_MCE
+	struct pt_regs regs = {
+		.cs = 3,	/* user mode */
+		.flags = X86_EFLAGS_IF,
+	};
+
+	do_machine_check(&regs);
+#endif
+}
+
+/** mkvm_host_fred() - does the kernel use FRED event delivery? See mkvm_host_nmi(). */
+bool mkvm_host_fred(void)
+{
+#ifdef X86_FEATURE_FRED
+	return cpu_feature_enabled(X86_FEATURE_FRED);
+#else
+	return false;
+#endif
 }

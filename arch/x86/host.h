@@ -51,6 +51,8 @@ void mkvm_host_clear_vmxe(void);
 void mkvm_host_register_emergency(void (*callback)(void));
 void mkvm_host_unregister_emergency(void (*callback)(void));
 int mkvm_host_handle_work(void);
+void mkvm_host_machine_check(void);
+bool mkvm_host_fred(void);
 
 /* --- Around VM entry ---------------------------------------------------------- */
 
@@ -96,18 +98,12 @@ static __always_inline void mkvm_host_guest_exit(void)
  *
  * The NMI was consumed by the exit, and NMIs are blocked until the next IRET: raising
  * vector 2 by an instruction gives the host's handler the frame and the IRET that it
- * expects. The same for the machine check below. Not possible with FRED, where a
- * software interrupt does not look like the event; mkvm_arch_init() refuses FRED.
+ * expects. Not possible with FRED, where a software interrupt does not look like the
+ * event; mkvm_arch_init() refuses it.
  */
 static __always_inline void mkvm_host_nmi(void)
 {
 	asm volatile("int $2" : : : "memory");
-}
-
-/** mkvm_host_machine_check() - deliver the #MC that ended guest execution */
-static __always_inline void mkvm_host_machine_check(void)
-{
-	asm volatile("int $18" : : : "memory");
 }
 
 /**

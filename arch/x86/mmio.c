@@ -56,6 +56,9 @@ static mkvm_run_t mkvm_complete_mmio(struct mkvm_vcpu *vcpu)
 	struct mkvm_mmio *mmio = &vcpu->arch.mmio;
 	const struct mkvm_mmio_fragment *frag = &mmio->frag[mmio->cur];
 
+	/* Userspace has moved the vCPU away from the instruction. */
+	if (mkvm_rip(vcpu) != mmio->rip)
+		return MKVM_RUN_GUEST;
 	if (!mmio->op.is_write) {
 		void *data = mmio->data + mkvm_mmio_offset(mmio, mmio->cur);
 
@@ -100,6 +103,7 @@ static mkvm_run_t mkvm_mmio_next(struct mkvm_vcpu *vcpu)
 			memcpy(run->mmio.data, data, frag->len);
 			mkvm_trace_fragment(vcpu, frag, data);
 		}
+		mmio->rip = mkvm_rip(vcpu);
 		vcpu->arch.complete = mkvm_complete_mmio;
 		return MKVM_RUN_USER;
 	}

@@ -3,6 +3,7 @@
  * Model-specific registers: one table of all that exist for a guest. What is not in it
  * gives #GP to the guest and ends KVM_{GET,SET}_MSRS.
  */
+#include <linux/nospec.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <asm/mtrr.h>
@@ -154,9 +155,10 @@ static int zero_get(struct mkvm_vcpu *vcpu, u32 msr, u64 *data)
 	return 0;
 }
 
-static int zero_set(struct mkvm_vcpu *vcpu, u32 msr, u64 data, enum msr_origin origin)
+/* Branch tracing and single-step on branches do nothing, as in KVM. */
+static int debugctl_set(struct mkvm_vcpu *vcpu, u32 msr, u64 data, enum msr_origin origin)
 {
-	return data ? -EINVAL : 0;
+	return data & ~(u64)(DEBUGCTLMSR_BTF | DEBUGCTLMSR_LBR) ? -EINVAL : 0;
 }
 
 static int ignore_set(struct mkvm_vcpu *vcpu, u32 msr, u64 data, enum msr_origin origin)
@@ -194,7 +196,8 @@ static u64 *mtrr_reg(struct mkvm_vcpu *vcpu, u32 msr)
 	case MSR_MTRRdefType:
 		return &vcpu->arch.mtrr.deftype;
 	default:
-		return &vcpu->arch.mtrr.var[msr - 0x200];
+		return &vcpu->arch.mtrr.var[array_index_nospec(msr - 0x200,
+						ARRAY_SIZE(vcpu->arch.mtrr.var))];
 	}
 }
 
@@ -272,7 +275,7 @@ static const struct msr_row msr_table[] = {
 	ROW(MSR_IA32_SYSENTER_EIP, MSR_SAVE | MSR_TRUNCATED, vendor_get, vendor_set),
 	ROW(MSR_IA32_MISC_ENABLE, MSR_SAVE, misc_enable_get, misc_enable_set),
 	/* No bit of it is virtualized. */
-	ROW(MSR_IA32_DEBUGCTLMSR, 0, zero_get, zero_set),
+	ROW(MSR_IA32_DEBUGCTLMSR, 0, zero_get, debugctl_set),
 	RANGE(0x200, 0x200 + 2 * MKVM_NR_VAR_MTRR - 1, MSR_SAVE, mtrr_get, mtrr_var_set),
 	ROW(MSR_MTRRfix64K_00000, MSR_SAVE, mtrr_get, mtrr_fixed_set),
 	RANGE(MSR_MTRRfix16K_80000, MSR_MTRRfix16K_A0000, MSR_SAVE, mtrr_get, mtrr_fixed_set),
@@ -402,6 +405,12 @@ mkvm_run_t mkvm_handle_wrmsr(struct mkvm_vcpu *vcpu)
 
 /* --- The ioctls ----------------------------------------------------------------------------------- */
 
+/* State to save, on this machine. */
+static bool msr_listed(const struct msr_row *row)
+{
+	return row->flags & MSR_SAVE && (row->first != MSR_TSC_AUX || mkvm_caps.rdtscp);
+}
+
 /**
  * mkvm_get_msr_index_list() - KVM_GET_MSR_INDEX_LIST
  * @arg: header with the number of indices there is room for, then the indices
@@ -420,7 +429,7 @@ int mkvm_get_msr_index_list(struct kvm_msr_list __user *arg)
 	room = head.nmsrs;
 
 	for (i = 0; i < ARRAY_SIZE(msr_table); i++)
-		if (msr_table[i].flags & MSR_SAVE)
+		if (msr_listed(&msr_table[i]))
 			nr += msr_table[i].last - msr_table[i].first + 1;
 	head.nmsrs = nr;
 	if (copy_to_user(arg, &head, sizeof(head)))
@@ -430,7 +439,7 @@ int mkvm_get_msr_index_list(struct kvm_msr_list __user *arg)
 
 	nr = 0;
 	for (i = 0; i < ARRAY_SIZE(msr_table); i++) {
-		if (!(msr_table[i].flags & MSR_SAVE))
+		if (!msr_listed(&msr_table[i]))
 			continue;
 		for (msr = msr_table[i].first; msr <= msr_table[i].last; msr++)
 			if (put_user(msr, &arg->indices[nr++]))

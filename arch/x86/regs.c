@@ -136,7 +136,8 @@ int mkvm_set_regs(struct mkvm_vcpu *vcpu, const struct kvm_regs *regs)
 	mkvm_reg_write(vcpu, MKVM_REG_RSP, regs->rsp);
 	mkvm_reg_write(vcpu, MKVM_REG_RIP, regs->rip);
 	mkvm_reg_write(vcpu, MKVM_REG_RFLAGS, regs->rflags | X86_EFLAGS_FIXED);
-	vcpu->arch.event.type = MKVM_EVENT_NONE;
+	if (vcpu->arch.event.type == MKVM_EVENT_EXCEPTION)
+		vcpu->arch.event.type = MKVM_EVENT_NONE;
 	return 0;
 }
 
@@ -245,7 +246,7 @@ int mkvm_set_sregs(struct mkvm_vcpu *vcpu, const struct kvm_sregs *sregs)
 	mkvm_ops->set_segment(vcpu, MKVM_SEG_TR, &sregs->tr);
 	mkvm_ops->set_segment(vcpu, MKVM_SEG_LDTR, &sregs->ldt);
 
-	/* The PDPTEs are loaded when CR3 is; an error shows at the next entry. */
+	/* Where they are not in memory the old ones stay, as in KVM. */
 	if (mkvm_is_pae_paging(vcpu))
 		mkvm_load_pdptrs(vcpu, sregs->cr3);
 	mkvm_make_request(vcpu, MKVM_REQ_TLB_FLUSH);
@@ -299,6 +300,8 @@ void mkvm_vcpu_reset(struct mkvm_vcpu *vcpu)
 	struct mkvm_vcpu_arch *arch = &vcpu->arch;
 
 	memset(arch->regs, 0, sizeof(arch->regs));
+	/* The general registers are always up to date in memory. */
+	arch->regs_avail = GENMASK(MKVM_NR_GPRS - 1, 0);
 	arch->regs[MKVM_REG_RDX] = 0x600;
 	mkvm_reg_write(vcpu, MKVM_REG_RSP, 0);
 	mkvm_reg_write(vcpu, MKVM_REG_RIP, 0xfff0);

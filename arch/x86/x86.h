@@ -55,7 +55,6 @@ mkvm_run_t mkvm_handle_xsetbv(struct mkvm_vcpu *vcpu);
 /* --- event.c ---------------------------------------------------------------- */
 void mkvm_queue_exception(struct mkvm_vcpu *vcpu, u8 vector);
 void mkvm_queue_exception_e(struct mkvm_vcpu *vcpu, u8 vector, u32 error_code);
-void mkvm_queue_page_fault(struct mkvm_vcpu *vcpu, u64 address, u32 error_code);
 void mkvm_queue_fault(struct mkvm_vcpu *vcpu, const struct x86_fault *fault);
 mkvm_run_t mkvm_inject_ud(struct mkvm_vcpu *vcpu);
 mkvm_run_t mkvm_inject_gp(struct mkvm_vcpu *vcpu);

@@ -10,15 +10,15 @@
 #define EPT_MT_WB	6ull
 
 /*
- * All memory is write-back, whatever the guest's MTRRs say, since it is ordinary memory of
- * the host; the guest's PAT still counts (the "ignore PAT" bit is clear).
+ * All memory is write-back, whatever the guest's MTRRs and PAT say, since it is ordinary
+ * memory of the host: with another type the guest could read past the host's caches.
  */
 const struct tdp_format ept_format = {
 	.levels = 4,
 	.present = VMX_EPT_RWX_MASK,
 	.table = VMX_EPT_RWX_MASK,
 	.leaf = VMX_EPT_READABLE_MASK | VMX_EPT_EXECUTABLE_MASK |
-		EPT_MT_WB << VMX_EPT_MT_EPTE_SHIFT,
+		VMX_EPT_IPAT_BIT | EPT_MT_WB << VMX_EPT_MT_EPTE_SHIFT,
 	.write = VMX_EPT_WRITABLE_MASK,
 	.addr = GENMASK_ULL(51, 12),
 };

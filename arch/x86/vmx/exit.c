@@ -22,33 +22,61 @@ static enum mkvm_reg vmx_qualification_reg(unsigned long qualification)
 
 /* --- Handlers --------------------------------------------------------------------------------- */
 
+/* An exception that we did not ask for, or during the delivery of what it must not replace. */
+static mkvm_run_t vmx_two_events(struct mkvm_vcpu *vcpu, u32 info)
+{
+	const u64 data[] = {
+		vmcs_read32(IDT_VECTORING_INFO_FIELD), info,
+		vmcs_read32(VM_EXIT_INTR_ERROR_CODE), vcpu->cpu,
+	};
+
+	return mkvm_internal_error(vcpu, KVM_INTERNAL_ERROR_SIMUL_EX, ARRAY_SIZE(data), data);
+}
+
+/* #DB; the qualification has the bits that DR6 would have got. */
+static mkvm_run_t vmx_exit_debug(struct mkvm_vcpu *vcpu, u32 info)
+{
+	const u32 shadows = GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS;
+	u64 dr6 = vmcs_readl(EXIT_QUALIFICATION) & (DR_TRAP_BITS | MKVM_DR6_BD | DR_STEP);
+
+	if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_PRIV_SW_EXCEPTION) {
+		/* INT1 is a trap, but exits before RIP has moved. */
+		mkvm_reg_write(vcpu, MKVM_REG_RIP, mkvm_rip(vcpu) + vmx_insn_len(vcpu));
+		vmx_end_shadow(vcpu);
+	} else if ((mkvm_rflags(vcpu) & X86_EFLAGS_TF) &&
+		   (vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) & shadows)) {
+		/*
+		 * A step over STI or MOV SS. VM entry insists that a shadow with TF comes with
+		 * a pending step (SDM, "Checks on Guest Non-Register State").
+		 */
+		vmcs_writel(GUEST_PENDING_DBG_EXCEPTIONS,
+			    vmcs_readl(GUEST_PENDING_DBG_EXCEPTIONS) | DR_STEP);
+	}
+	return mkvm_handle_db(vcpu, dr6);
+}
+
 /* Exceptions in the exception bitmap. NMI and #MC were delivered to the host before. */
 static mkvm_run_t vmx_exit_exception_nmi(struct mkvm_vcpu *vcpu)
 {
 	u32 info = vmcs_read32(VM_EXIT_INTR_INFO);
 	u8 vector = info & INTR_INFO_VECTOR_MASK;
-	u64 data[4];
 
-	if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR)
+	if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR || vector == X86_TRAP_MC)
 		return MKVM_RUN_GUEST;
+	/* During the delivery of an interrupt, say: one of the two would be lost. */
+	if (vcpu->arch.event.type != MKVM_EVENT_NONE &&
+	    vcpu->arch.event.type != MKVM_EVENT_EXCEPTION)
+		return vmx_two_events(vcpu, info);
 
 	switch (vector) {
-	case X86_TRAP_MC:
-		return MKVM_RUN_GUEST;
 	case X86_TRAP_DB:
-		/* The qualification has the bits that DR6 would have got. */
-		return mkvm_handle_db(vcpu, vmcs_readl(EXIT_QUALIFICATION) &
-				      (DR_TRAP_BITS | MKVM_DR6_BD | DR_STEP));
+		return vmx_exit_debug(vcpu, info);
 	case X86_TRAP_AC:
 		mkvm_queue_exception_e(vcpu, X86_TRAP_AC, vmcs_read32(VM_EXIT_INTR_ERROR_CODE));
 		return MKVM_RUN_GUEST;
+	default:
+		return vmx_two_events(vcpu, info);
 	}
-
-	data[0] = info;
-	data[1] = vmcs_read32(VM_EXIT_INTR_ERROR_CODE);
-	data[2] = mkvm_rip(vcpu);
-	data[3] = vcpu->cpu;
-	return mkvm_internal_error(vcpu, KVM_INTERNAL_ERROR_SIMUL_EX, ARRAY_SIZE(data), data);
 }
 
 /* The host takes the interrupt when run.c turns interrupts on. */

@@ -69,7 +69,6 @@ void vmx_prepare(struct mkvm_vcpu *vcpu)
 	const u64 *host = this_cpu_ptr(vmx_host_msrs);
 	unsigned int i;
 
-	vmx->host_debugctl = get_debugctlmsr();
 	if (vmx->host.loaded)
 		return;
 
@@ -148,6 +147,12 @@ static void vmx_requeue_event(struct mkvm_vcpu *vcpu, u32 info)
 			  vmcs_read32(VM_EXIT_INSTRUCTION_LEN) : 0;
 }
 
+/* Only a real exit clears the field: what was not delivered must not stay in it. */
+static void vmx_withdraw_event(void)
+{
+	vmcs_write32(VM_ENTRY_INTR_INFO_FIELD, 0);
+}
+
 /* --- Entry and exit ------------------------------------------------------------------------------ */
 
 static void vmx_write_dirty_regs(struct mkvm_vcpu *vcpu)
@@ -207,17 +212,27 @@ static void vmx_deliver_host_event(void)
 void vmx_enter(struct mkvm_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	unsigned long debugctl;
 	u32 vectoring;
 
+	if (unlikely(!vmx_cpu_is_on())) {
+		/* The machine goes down, or the CPU could not be enabled. */
+		vmx->fail = true;
+		vmx->exit_reason = 0;
+		return;
+	}
 	vmx_write_dirty_regs(vcpu);
 	vmx_update_host_crs(vmx);
 
+	/* VM exit clears it; perf may have changed it until interrupts went off. */
+	debugctl = get_debugctlmsr();
 	vmx_enter_exit(vcpu, vmx);
+	if (unlikely(debugctl))
+		update_debugctlmsr(debugctl);
 
-	if (unlikely(vmx->host_debugctl))
-		update_debugctlmsr(vmx->host_debugctl);
 	if (unlikely(vmx->fail)) {
 		vmx->exit_reason = vmcs_read32(VM_INSTRUCTION_ERROR);
+		vmx_withdraw_event();
 		return;
 	}
 	vmx->exit_reason = vmcs_read32(VM_EXIT_REASON);
@@ -225,6 +240,7 @@ void vmx_enter(struct mkvm_vcpu *vcpu)
 		/* The guest did not run: registers and event are what they were. */
 		if ((u16)vmx->exit_reason == EXIT_REASON_MCE_DURING_VMENTRY)
 			mkvm_host_machine_check();
+		vmx_withdraw_event();
 		return;
 	}
 

@@ -17,6 +17,7 @@
 #include <asm/cpu_entry_area.h>
 #include <asm/desc.h>
 #include <asm/msr.h>
+#include <asm/nospec-branch.h>
 #include <asm/trapnr.h>
 
 #include "../mmu/tdp.h"
@@ -174,6 +175,8 @@ void vmx_vmcs_load(struct mkvm_vcpu *vcpu, int cpu)
 	if (this_cpu_read(vmx_current) != vmx) {
 		this_cpu_write(vmx_current, vmx);
 		vmx_vmptrld(vmx->vmcs_pa);
+		/* Another guest may have trained the branch predictors for this one. */
+		indirect_branch_prediction_barrier();
 	}
 	if (moved) {
 		vmx_write_cpu_state(cpu);
@@ -218,7 +221,6 @@ int vmx_vcpu_create(struct mkvm_vcpu *vcpu)
 	vmx->vmcs[0] = vmx_config.revision;
 	vmx->vmcs_pa = __pa(vmx->vmcs);
 	vmx->cpu = -1;
-	vmx->vcpu = vcpu;
 	vmx->vpid = vmx_alloc_vpid();
 	vcpu->arch.vmx = vmx;
 	/* The region's content is the CPU's to define: it must be cleared before its first use. */

@@ -112,11 +112,13 @@ static int vmx_cpu_enable(void)
 
 	vmx_unlock_feat_ctl();
 	mkvm_host_set_vmxe();
+	/* The flag first: see vmx_cpu_disable(). */
+	this_cpu_write(vmx_on, true);
 	if (vmx_vmxon(page_to_phys(this_cpu_read(vmxon_region)))) {
 		mkvm_host_clear_vmxe();
+		this_cpu_write(vmx_on, false);
 		return -EIO;
 	}
-	this_cpu_write(vmx_on, true);
 	vmx_save_host_msrs();
 	/* Translations may be left from whoever used VMX before. */
 	vmx_invept(VMX_EPT_EXTENT_GLOBAL, 0);
@@ -132,9 +134,10 @@ static void vmx_cpu_disable(void)
 	if (!vmx_cpu_is_on())
 		return;
 	vmx_clear_all_local();
-	this_cpu_write(vmx_on, false);
+	/* The flag last: an NMI that comes in between does the rest again, harmlessly. */
 	vmx_vmxoff();
 	mkvm_host_clear_vmxe();
+	this_cpu_write(vmx_on, false);
 }
 
 /* The backend; contracts in ops.h. */

@@ -53,7 +53,6 @@ enum vmx_lazy_msr {
 
 /**
  * struct vmx_vcpu - the Intel part of a vCPU
- * @vcpu:	the vCPU
  * @vmcs:	its VMCS region
  * @vmcs_pa:	physical address of it
  * @cpu:	CPU on which the VMCS is active (may be cached), -1: none
@@ -68,13 +67,11 @@ enum vmx_lazy_msr {
  * @host_fs_base: likewise
  * @host_fs:	HOST_FS_SELECTOR
  * @host_gs:	HOST_GS_SELECTOR
- * @host_debugctl: the host's IA32_DEBUGCTL, which VM exit clears
  * @host:	the host's segment state
  * @kernel_gs_base: guest's KERNEL_GS_BASE while not loaded
  * @lazy_msr:	guest's values
  */
 struct vmx_vcpu {
-	struct mkvm_vcpu *vcpu;
 	u32 *vmcs;
 	u64 vmcs_pa;
 	int cpu;
@@ -91,7 +88,6 @@ struct vmx_vcpu {
 	unsigned long host_fs_base;
 	u16 host_fs;
 	u16 host_gs;
-	u64 host_debugctl;
 	struct mkvm_host_segs host;
 	u64 kernel_gs_base;
 	u64 lazy_msr[VMX_NR_LAZY_MSRS];
