@@ -4,7 +4,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Callable, ClassVar
 
 from .kernels import Kernel
 
@@ -24,7 +24,7 @@ class Spec:
 class Machine(ABC):
     """An emulated machine in a directory of its own.
 
-    The life of a machine: prepare() writes its files, command() is started by
+    The life of a machine: fetch() gets the emulator, prepare() writes the files, command() is started by
     the runner on a pseudo-terminal of its own, output and console grow while it
     runs, problems() and log_tail() explain a failure afterwards.
     """
@@ -44,6 +44,9 @@ class Machine(ABC):
         self.output = directory / "output"      # records of tvout
         self.console = directory / "console"    # kernel console
 
+    def fetch(self, report: Callable[[str], None]) -> None:
+        """Get the emulator when it is not there and is not a package to install."""
+
     @abstractmethod
     def prepare(self, kernel: Kernel, initrd: bytes, terminal: str | None) -> None:
         """Write all files; terminal is the pseudo-terminal to connect the console to."""
@@ -59,6 +62,11 @@ class Machine(ABC):
     @abstractmethod
     def clean_end(self, returncode: int) -> bool:
         """Tell whether the emulator ended because the machine was powered off."""
+
+    def reset_end(self, returncode: int) -> bool:
+        """Tell whether the emulator ended because the machine was reset; Bochs goes on then."""
+        del returncode
+        return False
 
     @abstractmethod
     def problems(self) -> list[str]:

@@ -19,6 +19,7 @@ from .terminal import Relay
 
 POLL_SECONDS = 0.02
 PANIC_GRACE_SECONDS = 2.0
+PANIC = "Kernel panic - not syncing"
 
 
 @dataclass
@@ -108,12 +109,15 @@ class Runner:
     def _check(self, process: subprocess.Popen) -> str | None:
         """Return why the run is over, or None."""
         if process.poll() is not None:
-            return "exit"
+            self._pump()
+            if PANIC in self.console_text:
+                return "panic"
+            return "reset" if self.machine.reset_end(process.returncode) else "exit"
         if time.monotonic() - self.start > self.timeout:
             return "timeout"
         if self.ups > 1 or self.machine.resets():
             return "reset"
-        if "Kernel panic - not syncing" in self.console_text:
+        if PANIC in self.console_text:
             # Let the trace get out before the machine is stopped.
             deadline = time.monotonic() + PANIC_GRACE_SECONDS
             while time.monotonic() < deadline and "end Kernel panic" not in self.console_text:
