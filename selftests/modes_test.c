@@ -383,6 +383,40 @@ TEST(trap_flag)
 	vm_destroy(vcpu->vm);
 }
 
+/* A step over STI: the trap comes while the shadow of STI lasts. */
+TEST(trap_flag_over_sti)
+{
+	static const uint8_t code[] = {
+		0xfa,						/* cli */
+		0x9c,						/* pushfq */
+		0x81, 0x0c, 0x24, 0x00, 0x01, 0x00, 0x00,	/* orl */
+		0x9d,						/* popfq */
+		0xfb,						/* sti */
+		0x90, 0xf4,
+	};
+	struct test_vcpu *vcpu = vm_with_guest(MODE_LONG, (struct guest_code){
+					       code, sizeof(code) });
+	struct guest_exception exc;
+
+	exc = vcpu_run_to_exception(vcpu, VECTOR_DB, EXC_NO_ERROR);
+	EXPECT_EQ(GUEST_CODE + 11, exc.rip);
+	EXPECT_EQ(0x300, exc.rflags & 0x300);
+	vm_destroy(vcpu->vm);
+}
+
+/* INT1 is a trap: its handler returns behind it. */
+TEST(int1)
+{
+	static const uint8_t code[] = { 0x90, 0xf1, 0x90, 0xf4 };
+	struct test_vcpu *vcpu = vm_with_guest(MODE_LONG, (struct guest_code){
+					       code, sizeof(code) });
+	struct guest_exception exc;
+
+	exc = vcpu_run_to_exception(vcpu, VECTOR_DB, EXC_NO_ERROR);
+	EXPECT_EQ(GUEST_CODE + 2, exc.rip);
+	vm_destroy(vcpu->vm);
+}
+
 /*
  * #AC in ring 3 with CR0.AM and RFLAGS.AC. A module that does not hand it on
  * hangs the CPU, or the guest.

@@ -14,8 +14,9 @@
  *           mmap_lock (taken by get_user_pages, and by callers of the notifier)
  *             vm->mmu_lock
  *
- * The mmu_notifier callbacks run below mmap_lock and take srcu (read side) and
- * mmu_lock. So synchronize_srcu() is never called with mmap_lock held.
+ * The mmu_notifier callbacks run below mmap_lock, and take srcu (read side) inside
+ * mmu_lock too: a read section never waits. So synchronize_srcu() is never called with
+ * mmap_lock or mmu_lock held.
  */
 
 #include <linux/fs.h>

@@ -3,9 +3,9 @@
 #define MKVM_X86_HOST_H
 
 /*
- * Everything borrowed from the host kernel that may change between versions or stop
- * being exported. With host.c the only place in arch/x86 that looks at the
- * kernel's version. Documentation/host-services.rst lists what and why.
+ * What is borrowed from the host kernel and differs between versions, or is about the host's
+ * own state. With host.c the only place in arch/x86 that looks at the kernel's version.
+ * Documentation/host-services.rst lists these and the others (FPU, page access), and why.
  */
 
 #include <linux/context_tracking.h>

@@ -111,7 +111,8 @@ int mkvm_get_regs(struct mkvm_vcpu *vcpu, struct kvm_regs *regs)
  * @vcpu: the vCPU; needs not be loaded
  * @regs: new values; bit 1 of RFLAGS is set whatever is asked
  *
- * Discards a pending exception, as KVM does.
+ * Discards an exception that the guest has not received yet: the new state is not the one
+ * in which it was raised.
  * Return: 0.
  */
 int mkvm_set_regs(struct mkvm_vcpu *vcpu, const struct kvm_regs *regs)

@@ -114,13 +114,13 @@ void explain_end(const struct vm *vm)
 		break;
 	case KVM_EXIT_FAIL_ENTRY:
 		fprintf(stderr, "minikvm: the CPU refused to enter the guest, hardware reason 0x%llx on CPU %u.\n"
-			"minikvm: next: the registers below contradict each other; dmesg has the module's list of the checks that failed.\n",
+			"minikvm: next: the registers below contradict each other; dmesg has the module's print of the whole state.\n",
 			(unsigned long long)run->fail_entry.hardware_entry_failure_reason,
 			run->fail_entry.cpu);
 		break;
 	case KVM_EXIT_INTERNAL_ERROR:
 		fprintf(stderr, "minikvm: the module cannot do what the guest wants, suberror %u%s.\n"
-			"minikvm: next: look at the instruction at RIP; Documentation/limits says what is not emulated, dmesg may say more.\n",
+			"minikvm: next: look at the instruction at RIP; Documentation/limits.rst says what is not emulated, dmesg may say more.\n",
 			run->internal.suberror,
 			run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION ?
 			" (an instruction that is not emulated)" : "");

@@ -308,16 +308,15 @@ mkvm_run_t vmx_handle_exit(struct mkvm_vcpu *vcpu)
 	const struct vmx_exit_row *row;
 	u16 basic = vmx->exit_reason;
 
+	if (trace_mkvm_exit_enabled() && !vmx->fail)
+		trace_mkvm_exit(vcpu, vmx->exit_reason, vmcs_readl(EXIT_QUALIFICATION),
+				vmcs_read32(VM_EXIT_INTR_INFO));
 	if (unlikely(vmx_entry_failed(vmx))) {
 		vmx_dump(vcpu);
 		return mkvm_fail_entry(vcpu, vmx->exit_reason);
 	}
-
 	if (basic < MKVM_ARCH_NR_EXITS)
 		vcpu->stat.exit_reason[array_index_nospec(basic, MKVM_ARCH_NR_EXITS)]++;
-	if (trace_mkvm_exit_enabled())
-		trace_mkvm_exit(vcpu, vmx->exit_reason, vmcs_readl(EXIT_QUALIFICATION),
-				vmcs_read32(VM_EXIT_INTR_INFO));
 
 	row = vmx_exit_row(basic);
 	return row->handler ? row->handler(vcpu) : vmx_exit_unexpected(vcpu);
