@@ -23,16 +23,40 @@ struct vmx_inv_desc {
 	u64 address;
 };
 
-static __always_inline int vmx_vmxon(u64 pa)
-{
-	asm goto("1: vmxon %0\n\t"
-		 "jbe %l[fail]\n\t"
-		 _ASM_EXTABLE(1b, %l[fail])
-		 : : "m" (pa) : "cc", "memory" : fail);
-	return 0;
-fail:
-	return -EIO;
+/* The instructions that take a physical address in memory: VMXON, VMCLEAR, VMPTRLD. */
+#define VMX_INSN_PA(insn)							\
+static __always_inline int vmx_##insn(u64 pa)					\
+{										\
+	asm goto("1: " #insn " %0\n\t"						\
+		 "jbe %l[fail]\n\t"						\
+		 _ASM_EXTABLE(1b, %l[fail])					\
+		 : : "m" (pa) : "cc", "memory" : fail);				\
+	return 0;								\
+fail:										\
+	return -EIO;								\
 }
+
+VMX_INSN_PA(vmxon)
+VMX_INSN_PA(vmclear)
+VMX_INSN_PA(vmptrld)
+
+/* Those that take a type and a descriptor: INVEPT (an EPT pointer), INVVPID (a VPID). */
+#define VMX_INSN_INV(insn)							\
+static __always_inline int vmx_##insn(unsigned long type, u64 id)		\
+{										\
+	struct vmx_inv_desc desc = { .id = id };				\
+										\
+	asm goto("1: " #insn " %0, %1\n\t"					\
+		 "jbe %l[fail]\n\t"						\
+		 _ASM_EXTABLE(1b, %l[fail])					\
+		 : : "m" (desc), "r" (type) : "cc", "memory" : fail);		\
+	return 0;								\
+fail:										\
+	return -EIO;								\
+}
+
+VMX_INSN_INV(invept)
+VMX_INSN_INV(invvpid)
 
 static __always_inline int vmx_vmxoff(void)
 {
@@ -40,54 +64,6 @@ static __always_inline int vmx_vmxoff(void)
 		 "jbe %l[fail]\n\t"
 		 _ASM_EXTABLE(1b, %l[fail])
 		 : : : "cc", "memory" : fail);
-	return 0;
-fail:
-	return -EIO;
-}
-
-static __always_inline int vmx_vmclear(u64 pa)
-{
-	asm goto("1: vmclear %0\n\t"
-		 "jbe %l[fail]\n\t"
-		 _ASM_EXTABLE(1b, %l[fail])
-		 : : "m" (pa) : "cc", "memory" : fail);
-	return 0;
-fail:
-	return -EIO;
-}
-
-static __always_inline int vmx_vmptrld(u64 pa)
-{
-	asm goto("1: vmptrld %0\n\t"
-		 "jbe %l[fail]\n\t"
-		 _ASM_EXTABLE(1b, %l[fail])
-		 : : "m" (pa) : "cc", "memory" : fail);
-	return 0;
-fail:
-	return -EIO;
-}
-
-static __always_inline int vmx_invept(unsigned long type, u64 eptp)
-{
-	struct vmx_inv_desc desc = { .id = eptp };
-
-	asm goto("1: invept %0, %1\n\t"
-		 "jbe %l[fail]\n\t"
-		 _ASM_EXTABLE(1b, %l[fail])
-		 : : "m" (desc), "r" (type) : "cc", "memory" : fail);
-	return 0;
-fail:
-	return -EIO;
-}
-
-static __always_inline int vmx_invvpid(unsigned long type, u16 vpid)
-{
-	struct vmx_inv_desc desc = { .id = vpid };
-
-	asm goto("1: invvpid %0, %1\n\t"
-		 "jbe %l[fail]\n\t"
-		 _ASM_EXTABLE(1b, %l[fail])
-		 : : "m" (desc), "r" (type) : "cc", "memory" : fail);
 	return 0;
 fail:
 	return -EIO;
