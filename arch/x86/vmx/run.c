@@ -46,6 +46,16 @@ void vmx_vcpu_load(struct mkvm_vcpu *vcpu, int cpu)
 	vmx_vmcs_load(vcpu, cpu);
 }
 
+/* Replace one set of the lazily switched MSRs by another; equal values are not written. */
+static void vmx_switch_lazy_msrs(const u64 *from, const u64 *to)
+{
+	unsigned int i;
+
+	for (i = 0; i < VMX_NR_LAZY_MSRS; i++)
+		if (to[i] != from[i])
+			wrmsrl(vmx_lazy_msrs[i], to[i]);
+}
+
 static void vmx_load_host_segs(struct vmx_vcpu *vmx)
 {
 	const struct mkvm_host_segs *host = &vmx->host;
@@ -66,18 +76,15 @@ static void vmx_load_host_segs(struct vmx_vcpu *vmx)
 void vmx_prepare(struct mkvm_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	const u64 *host = this_cpu_ptr(vmx_host_msrs);
-	unsigned int i;
 
-	if (vmx->host.loaded)
+	/* Of a CPU that could not be enabled the host's values are not known: leave it alone. */
+	if (vmx->host.loaded || unlikely(!vmx_cpu_is_on()))
 		return;
 
 	mkvm_host_save_segs(&vmx->host);
 	vmx_load_host_segs(vmx);
 	wrmsrl(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
-	for (i = 0; i < VMX_NR_LAZY_MSRS; i++)
-		if (vmx->lazy_msr[i] != host[i])
-			wrmsrl(vmx_lazy_msrs[i], vmx->lazy_msr[i]);
+	vmx_switch_lazy_msrs(this_cpu_ptr(vmx_host_msrs), vmx->lazy_msr);
 }
 
 /** vmx_vcpu_put() - see struct mkvm_x86_ops
@@ -85,17 +92,13 @@ void vmx_prepare(struct mkvm_vcpu *vcpu)
 void vmx_vcpu_put(struct mkvm_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	const u64 *host = this_cpu_ptr(vmx_host_msrs);
-	unsigned int i;
 
 	if (!vmx->host.loaded)
 		return;
 
 	/* SWAPGS does not exit: only the CPU knows the guest's value. */
 	rdmsrl(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
-	for (i = 0; i < VMX_NR_LAZY_MSRS; i++)
-		if (vmx->lazy_msr[i] != host[i])
-			wrmsrl(vmx_lazy_msrs[i], host[i]);
+	vmx_switch_lazy_msrs(vmx->lazy_msr, this_cpu_ptr(vmx_host_msrs));
 	mkvm_host_restore_segs(&vmx->host);
 }
 
