@@ -55,10 +55,26 @@ enum mkvm_reg {
 	MKVM_REG_RIP = MKVM_NR_GPRS,
 	MKVM_REG_RFLAGS,
 	MKVM_REG_CR3,
+	MKVM_REG_CS_AR,		/* access rights in the VMCS's format; only read */
+	MKVM_REG_SS_AR,		/* likewise; DPL is the CPL */
 	MKVM_NR_REGS
 };
 
-/* Segment registers; the first six in the order of their encoding. */
+/*
+ * State beside the registers that common code keeps; numbers go on from enum mkvm_reg, since the
+ * same two words say what is up to date and what the control block has to be given.
+ */
+enum mkvm_state {
+	MKVM_STATE_PDPTRS = MKVM_NR_REGS,	/* pdptrs[] */
+	MKVM_STATE_CRS,				/* cr0, cr4, efer */
+	MKVM_STATE_DR7,
+	MKVM_STATE_TSC_OFFSET,
+};
+
+/*
+ * Segment registers; the first six in the order of their encoding. Of the descriptor tables'
+ * registers only base and limit count.
+ */
 enum mkvm_seg {
 	MKVM_SEG_ES,
 	MKVM_SEG_CS,
@@ -68,6 +84,8 @@ enum mkvm_seg {
 	MKVM_SEG_GS,
 	MKVM_SEG_LDTR,
 	MKVM_SEG_TR,
+	MKVM_SEG_GDTR,
+	MKVM_SEG_IDTR,
 	MKVM_NR_SEGS
 };
 
@@ -157,8 +175,9 @@ struct mkvm_mmio {
  * All members belong to the thread that holds the vCPU's mutex.
  *
  * @regs:	see enum mkvm_reg
- * @regs_avail:	bits of the registers of which @regs is up to date
+ * @regs_avail:	bits of the registers (and enum mkvm_state) that are up to date here
  * @regs_dirty:	bits of those that must be written to the control block before entry
+ * @pdptrs:	PAE paging: the four entries in use, where the CPU has registers for them
  * @cr0:	as the guest sees it
  * @cr2:	not switched by VMX
  * @cr4:	as the guest sees it
@@ -198,6 +217,7 @@ struct mkvm_vcpu_arch {
 	u32 regs_avail;
 	u32 regs_dirty;
 
+	u64 pdptrs[4];
 	u64 cr0;
 	u64 cr2;
 	u64 cr4;

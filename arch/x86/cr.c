@@ -96,7 +96,8 @@ int mkvm_load_pdptrs(struct mkvm_vcpu *vcpu, u64 cr3)
 	for (i = 0; i < 4; i++)
 		if (!mkvm_pdptr_valid(vcpu, pdptrs[i]))
 			return -EINVAL;
-	mkvm_ops->set_pdptrs(vcpu, pdptrs);
+	memcpy(vcpu->arch.pdptrs, pdptrs, sizeof(pdptrs));
+	mkvm_mark_dirty(vcpu, MKVM_STATE_PDPTRS);
 	return 0;
 }
 
@@ -157,7 +158,7 @@ int mkvm_set_cr0(struct mkvm_vcpu *vcpu, u64 cr0)
 	}
 
 	mkvm_update_lma(vcpu);
-	mkvm_ops->set_crs(vcpu);
+	mkvm_mark_dirty(vcpu, MKVM_STATE_CRS);
 	if (changed & (X86_CR0_PG | X86_CR0_WP))
 		mkvm_make_request(vcpu, MKVM_REQ_TLB_FLUSH);
 	return 0;
@@ -214,7 +215,7 @@ int mkvm_set_cr4(struct mkvm_vcpu *vcpu, u64 cr4)
 		return -EINVAL;
 	}
 
-	mkvm_ops->set_crs(vcpu);
+	mkvm_mark_dirty(vcpu, MKVM_STATE_CRS);
 	if (changed & X86_CR4_OSXSAVE)
 		mkvm_cpuid_update(vcpu);
 	if (changed & (pdptr_bits | X86_CR4_SMAP | X86_CR4_PCIDE | X86_CR4_LA57))
@@ -237,7 +238,7 @@ int mkvm_set_efer(struct mkvm_vcpu *vcpu, u64 efer)
 	if (mkvm_is_paging(vcpu) && ((old ^ efer) & EFER_LME))
 		return -EINVAL;
 	vcpu->arch.efer = (efer & ~EFER_LMA) | (old & EFER_LMA);
-	mkvm_ops->set_crs(vcpu);
+	mkvm_mark_dirty(vcpu, MKVM_STATE_CRS);
 	if ((old ^ efer) & EFER_NX)
 		mkvm_make_request(vcpu, MKVM_REQ_TLB_FLUSH);
 	return 0;
@@ -372,7 +373,7 @@ static int mkvm_write_dr(struct mkvm_vcpu *vcpu, unsigned int dr, u64 val)
 		if (val >> 32)
 			return -EINVAL;
 		vcpu->arch.dr7 = (val & MKVM_DR7_WRITABLE) | MKVM_DR7_FIXED_1;
-		mkvm_ops->set_dr7(vcpu);
+		mkvm_mark_dirty(vcpu, MKVM_STATE_DR7);
 		return 0;
 	}
 }
@@ -424,7 +425,7 @@ mkvm_run_t mkvm_handle_db(struct mkvm_vcpu *vcpu, u64 dr6_bits)
 	vcpu->arch.dr6 = (vcpu->arch.dr6 & ~(u64)DR_TRAP_BITS) | dr6_bits;
 	if (vcpu->arch.dr7 & MKVM_DR7_GD) {
 		vcpu->arch.dr7 &= ~(u64)MKVM_DR7_GD;
-		mkvm_ops->set_dr7(vcpu);
+		mkvm_mark_dirty(vcpu, MKVM_STATE_DR7);
 	}
 	mkvm_queue_exception(vcpu, X86_TRAP_DB);
 	return MKVM_RUN_GUEST;

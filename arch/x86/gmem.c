@@ -50,16 +50,14 @@ int mkvm_translate(struct mkvm_vcpu *vcpu, u64 gva, u32 access, struct gwalk_res
 		.ac = mkvm_rflags(vcpu) & X86_EFLAGS_AC,
 		.pse36 = true,
 		.gbpages = true,
+		.amd = mkvm_caps.amd,
 	};
-	u64 pdptrs[4];
 
 	/* Linear addresses wrap at 4 GiB outside 64-bit mode. */
 	if (unlikely(gva >> 32) && !mkvm_is_64bit(vcpu))
 		gva = (u32)gva;
-	if (mkvm_is_pae_paging(vcpu)) {
-		mkvm_ops->get_pdptrs(vcpu, pdptrs);
-		ctx.pdptrs = pdptrs;
-	}
+	if (mkvm_caps.pdptrs && mkvm_is_pae_paging(vcpu))
+		ctx.pdptrs = mkvm_pdptrs(vcpu);
 	return gwalk(&ctx, gva, access, res);
 }
 

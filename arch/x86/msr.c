@@ -57,7 +57,7 @@ static int tsc_get(struct mkvm_vcpu *vcpu, u32 msr, u64 *data)
 static void tsc_set_offset(struct mkvm_vcpu *vcpu, u64 offset)
 {
 	vcpu->arch.tsc_offset = offset;
-	mkvm_ops->set_tsc_offset(vcpu);
+	mkvm_mark_dirty(vcpu, MKVM_STATE_TSC_OFFSET);
 }
 
 /* A write by software shows in TSC_ADJUST; one by userspace is a new start. */

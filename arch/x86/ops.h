@@ -33,8 +33,9 @@
  * @vcpu_put:	give the CPU back to the host: segments, MSRs. Preemption off
  *
  * Entry and exit:
- * @prepare:	switch host segments and MSRs if not done since @vcpu_load. Preemption
- *		off, before interrupts are turned off
+ * @prepare:	before the first of a row of entries: take what the host may change while
+ *		interrupts are on, switch host segments and MSRs if not done since
+ *		@vcpu_load. Interrupts off
  * @inject:	put vcpu->arch.event into the control block
  * @enter:	run the guest until it exits. Interrupts off; returns with interrupts off,
  *		a host NMI or #MC that caused the exit delivered. Fills exit information
@@ -45,16 +46,10 @@
  * @flush_tlb:	drop this vCPU's translations, second-level and combined. Preemption off
  *
  * State, loaded, preemption on:
- * @cache_reg:	bring vcpu->arch.regs[reg] up to date (RSP, RIP, RFLAGS, CR3)
- * @get_segment: read a segment register
+ * @cache_reg:	bring vcpu->arch.regs[nr] (RSP, RIP, RFLAGS, CR3, CS_AR, SS_AR) or .pdptrs up
+ *		to date. What common code changes it marks dirty (regs.h), and @enter writes it
+ * @get_segment: read a segment register, GDTR or IDTR
  * @set_segment: write one
- * @get_table:	read GDTR or IDTR
- * @set_table:	write one
- * @set_crs:	make vcpu->arch.cr0, .cr4 and .efer effective, all three
- * @set_dr7:	make vcpu->arch.dr7 effective
- * @set_tsc_offset: make vcpu->arch.tsc_offset effective
- * @get_pdptrs:	PAE: the four entries in use
- * @set_pdptrs:	PAE: replace them
  * @get_msr:	an MSR that the vendor owns (FS.base, SYSENTER ...). 0, or EINVAL
  * @set_msr:	likewise; the value has been checked
  * @insn_len:	length of the instruction that exited
@@ -82,18 +77,11 @@ struct mkvm_x86_ops {
 	const char *(*exit_name)(unsigned int nr);
 	void (*flush_tlb)(struct mkvm_vcpu *vcpu);
 
-	void (*cache_reg)(struct mkvm_vcpu *vcpu, enum mkvm_reg reg);
+	void (*cache_reg)(struct mkvm_vcpu *vcpu, unsigned int nr);
 	void (*get_segment)(struct mkvm_vcpu *vcpu, enum mkvm_seg seg,
 			    struct kvm_segment *out);
 	void (*set_segment)(struct mkvm_vcpu *vcpu, enum mkvm_seg seg,
 			    const struct kvm_segment *in);
-	void (*get_table)(struct mkvm_vcpu *vcpu, bool idt, struct kvm_dtable *out);
-	void (*set_table)(struct mkvm_vcpu *vcpu, bool idt, const struct kvm_dtable *in);
-	void (*set_crs)(struct mkvm_vcpu *vcpu);
-	void (*set_dr7)(struct mkvm_vcpu *vcpu);
-	void (*set_tsc_offset)(struct mkvm_vcpu *vcpu);
-	void (*get_pdptrs)(struct mkvm_vcpu *vcpu, u64 pdptrs[4]);
-	void (*set_pdptrs)(struct mkvm_vcpu *vcpu, const u64 pdptrs[4]);
 	int (*get_msr)(struct mkvm_vcpu *vcpu, u32 msr, u64 *data);
 	int (*set_msr)(struct mkvm_vcpu *vcpu, u32 msr, u64 data);
 	unsigned int (*insn_len)(struct mkvm_vcpu *vcpu);
@@ -106,6 +94,8 @@ struct mkvm_x86_ops {
  * @rdtscp:	the guest can execute RDTSCP
  * @invpcid:	the guest can execute INVPCID
  * @host_xcr0:	XCR0 of the host; 0 without XSAVE
+ * @pdptrs:	PAE paging loads four registers (Intel); else entries are read from memory (AMD)
+ * @amd:	the page walk's and CPUID's small differences are AMD's
  * @tdp:	format of the second-level paging structures
  *
  * Written by the setup hook, constant afterwards.
@@ -114,6 +104,8 @@ struct mkvm_x86_caps {
 	bool rdtscp;
 	bool invpcid;
 	u64 host_xcr0;
+	bool pdptrs;
+	bool amd;
 	const struct tdp_format *tdp;
 };
 

@@ -8,37 +8,6 @@
 
 #include "x86.h"
 
-/**
- * mkvm_is_64bit() - is the vCPU in 64-bit mode (not compatibility mode)?
- * @vcpu: the vCPU, loaded
- */
-bool mkvm_is_64bit(struct mkvm_vcpu *vcpu)
-{
-	struct kvm_segment cs;
-
-	if (!mkvm_is_long_mode(vcpu))
-		return false;
-	mkvm_ops->get_segment(vcpu, MKVM_SEG_CS, &cs);
-	return cs.l;
-}
-
-/**
- * mkvm_cpl() - current privilege level
- * @vcpu: the vCPU, loaded
- *
- * SS.DPL, the one place that is right in every mode (SDM, "Guest Register State");
- * real mode is 0 by definition.
- */
-unsigned int mkvm_cpl(struct mkvm_vcpu *vcpu)
-{
-	struct kvm_segment ss;
-
-	if (!mkvm_is_protmode(vcpu))
-		return 0;
-	mkvm_ops->get_segment(vcpu, MKVM_SEG_SS, &ss);
-	return ss.dpl;
-}
-
 /** mkvm_cache_regs() - bring all registers in memory up to date
  * @vcpu: the vCPU, loaded */
 void mkvm_cache_regs(struct mkvm_vcpu *vcpu)
@@ -144,6 +113,22 @@ int mkvm_set_regs(struct mkvm_vcpu *vcpu, const struct kvm_regs *regs)
 
 /* --- Special registers ---------------------------------------------------------- */
 
+static void mkvm_get_table(struct mkvm_vcpu *vcpu, enum mkvm_seg seg, struct kvm_dtable *out)
+{
+	struct kvm_segment s;
+
+	mkvm_ops->get_segment(vcpu, seg, &s);
+	out->base = s.base;
+	out->limit = s.limit;
+}
+
+static void mkvm_set_table(struct mkvm_vcpu *vcpu, enum mkvm_seg seg, const struct kvm_dtable *in)
+{
+	const struct kvm_segment s = { .base = in->base, .limit = in->limit };
+
+	mkvm_ops->set_segment(vcpu, seg, &s);
+}
+
 /**
  * mkvm_get_sregs() - KVM_GET_SREGS
  * @vcpu: the vCPU, loaded
@@ -161,8 +146,8 @@ int mkvm_get_sregs(struct mkvm_vcpu *vcpu, struct kvm_sregs *sregs)
 	mkvm_ops->get_segment(vcpu, MKVM_SEG_SS, &sregs->ss);
 	mkvm_ops->get_segment(vcpu, MKVM_SEG_TR, &sregs->tr);
 	mkvm_ops->get_segment(vcpu, MKVM_SEG_LDTR, &sregs->ldt);
-	mkvm_ops->get_table(vcpu, true, &sregs->idt);
-	mkvm_ops->get_table(vcpu, false, &sregs->gdt);
+	mkvm_get_table(vcpu, MKVM_SEG_IDTR, &sregs->idt);
+	mkvm_get_table(vcpu, MKVM_SEG_GDTR, &sregs->gdt);
 	sregs->cr0 = vcpu->arch.cr0;
 	sregs->cr2 = vcpu->arch.cr2;
 	sregs->cr3 = mkvm_reg_read(vcpu, MKVM_REG_CR3);
@@ -233,11 +218,11 @@ int mkvm_set_sregs(struct mkvm_vcpu *vcpu, const struct kvm_sregs *sregs)
 	vcpu->arch.cr8 = sregs->cr8 & 0xf;
 	vcpu->arch.efer = sregs->efer;
 	mkvm_reg_write(vcpu, MKVM_REG_CR3, sregs->cr3);
-	mkvm_ops->set_crs(vcpu);
+	mkvm_mark_dirty(vcpu, MKVM_STATE_CRS);
 	mkvm_cpuid_update(vcpu);
 
-	mkvm_ops->set_table(vcpu, true, &sregs->idt);
-	mkvm_ops->set_table(vcpu, false, &sregs->gdt);
+	mkvm_set_table(vcpu, MKVM_SEG_IDTR, &sregs->idt);
+	mkvm_set_table(vcpu, MKVM_SEG_GDTR, &sregs->gdt);
 	mkvm_ops->set_segment(vcpu, MKVM_SEG_CS, &sregs->cs);
 	mkvm_ops->set_segment(vcpu, MKVM_SEG_DS, &sregs->ds);
 	mkvm_ops->set_segment(vcpu, MKVM_SEG_ES, &sregs->es);
@@ -285,8 +270,8 @@ static void mkvm_reset_segments(struct mkvm_vcpu *vcpu)
 	mkvm_ops->set_segment(vcpu, MKVM_SEG_SS, &data);
 	mkvm_ops->set_segment(vcpu, MKVM_SEG_LDTR, &ldt);
 	mkvm_ops->set_segment(vcpu, MKVM_SEG_TR, &tr);
-	mkvm_ops->set_table(vcpu, true, &table);
-	mkvm_ops->set_table(vcpu, false, &table);
+	mkvm_set_table(vcpu, MKVM_SEG_IDTR, &table);
+	mkvm_set_table(vcpu, MKVM_SEG_GDTR, &table);
 }
 
 /**
@@ -325,8 +310,8 @@ void mkvm_vcpu_reset(struct mkvm_vcpu *vcpu)
 	mkvm_msr_reset(vcpu);
 
 	mkvm_ops->vcpu_reset(vcpu);
-	mkvm_ops->set_crs(vcpu);
-	mkvm_ops->set_dr7(vcpu);
-	mkvm_ops->set_tsc_offset(vcpu);
+	mkvm_mark_dirty(vcpu, MKVM_STATE_CRS);
+	mkvm_mark_dirty(vcpu, MKVM_STATE_DR7);
+	mkvm_mark_dirty(vcpu, MKVM_STATE_TSC_OFFSET);
 	mkvm_reset_segments(vcpu);
 }

@@ -17,8 +17,16 @@
 
 #include "ops.h"
 
+/* What guest execution changes behind our back. */
 #define MKVM_CACHED_REGS	(BIT(MKVM_REG_RSP) | BIT(MKVM_REG_RIP) |	\
-				 BIT(MKVM_REG_RFLAGS) | BIT(MKVM_REG_CR3))
+				 BIT(MKVM_REG_RFLAGS) | BIT(MKVM_REG_CR3) |	\
+				 BIT(MKVM_REG_CS_AR) | BIT(MKVM_REG_SS_AR) |	\
+				 BIT(MKVM_STATE_PDPTRS))
+
+/* SDM, "Guest Register State": the format of access rights. */
+#define MKVM_AR_DPL(ar)		(((ar) >> 5) & 3)
+#define MKVM_AR_L		BIT(13)
+#define MKVM_AR_UNUSABLE	BIT(16)
 
 /* SDM, "Debug Registers": what <asm/debugreg.h> does not name. */
 #define MKVM_DR6_BD		BIT(13)		/* next instruction accesses a debug register */
@@ -53,6 +61,26 @@ static inline void mkvm_reg_write(struct mkvm_vcpu *vcpu, enum mkvm_reg reg,
 	vcpu->arch.regs_dirty |= BIT(reg);
 }
 
+/**
+ * mkvm_mark_dirty() - common code has changed state that is not in regs[]
+ * @vcpu: the vCPU
+ * @state: which; the backend writes it before the next entry
+ */
+static inline void mkvm_mark_dirty(struct mkvm_vcpu *vcpu, enum mkvm_state state)
+{
+	vcpu->arch.regs_avail |= BIT(state);
+	vcpu->arch.regs_dirty |= BIT(state);
+}
+
+/** mkvm_pdptrs() - PAE paging: the entries in use
+ * @vcpu: the vCPU, loaded; the backend has such registers (mkvm_caps.pdptrs) */
+static inline const u64 *mkvm_pdptrs(struct mkvm_vcpu *vcpu)
+{
+	if (!(vcpu->arch.regs_avail & BIT(MKVM_STATE_PDPTRS)))
+		mkvm_ops->cache_reg(vcpu, MKVM_STATE_PDPTRS);
+	return vcpu->arch.pdptrs;
+}
+
 static inline unsigned long mkvm_rip(struct mkvm_vcpu *vcpu)
 {
 	return mkvm_reg_read(vcpu, MKVM_REG_RIP);
@@ -84,8 +112,25 @@ static inline bool mkvm_is_pae_paging(struct mkvm_vcpu *vcpu)
 	       !mkvm_is_long_mode(vcpu);
 }
 
-bool mkvm_is_64bit(struct mkvm_vcpu *vcpu);
-unsigned int mkvm_cpl(struct mkvm_vcpu *vcpu);
+/** mkvm_is_64bit() - is the vCPU in 64-bit mode (not compatibility mode)?
+ * @vcpu: the vCPU, loaded */
+static inline bool mkvm_is_64bit(struct mkvm_vcpu *vcpu)
+{
+	return mkvm_is_long_mode(vcpu) && mkvm_reg_read(vcpu, MKVM_REG_CS_AR) & MKVM_AR_L;
+}
+
+/**
+ * mkvm_cpl() - current privilege level
+ * @vcpu: the vCPU, loaded
+ *
+ * SS.DPL, the one place that is right in every mode (SDM, "Guest Register State"); AMD keeps
+ * it beside, and the backend puts it there. Real mode is 0 by definition.
+ */
+static inline unsigned int mkvm_cpl(struct mkvm_vcpu *vcpu)
+{
+	return mkvm_is_protmode(vcpu) ? MKVM_AR_DPL(mkvm_reg_read(vcpu, MKVM_REG_SS_AR)) : 0;
+}
+
 void mkvm_cache_regs(struct mkvm_vcpu *vcpu);
 void mkvm_skip_instruction(struct mkvm_vcpu *vcpu);
 void mkvm_advance_rip(struct mkvm_vcpu *vcpu, unsigned long next_rip);

@@ -153,9 +153,8 @@ static bool mkvm_enter_guest(struct mkvm_vcpu *vcpu, mkvm_run_t *ret)
 	bool unhandled = false;
 
 	preempt_disable();
-	mkvm_ops->prepare(vcpu);
-
 	local_irq_disable();
+	mkvm_ops->prepare(vcpu);
 	WRITE_ONCE(vcpu->mode, MKVM_IN_GUEST);
 	/* Pairs with the smp_mb() in mkvm_make_all_request(). */
 	smp_mb();

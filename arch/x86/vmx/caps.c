@@ -185,6 +185,7 @@ int __init vmx_check_caps(void)
 	vmx_read_fixed_bits();
 
 	mkvm_caps.tdp = &ept_format;
+	mkvm_caps.pdptrs = true;
 	mkvm_caps.rdtscp = vmx_config.cpu2 & SECONDARY_EXEC_ENABLE_RDTSCP;
 	mkvm_caps.invpcid = vmx_config.cpu2 & SECONDARY_EXEC_ENABLE_INVPCID;
 	return 0;

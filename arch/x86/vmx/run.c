@@ -71,6 +71,18 @@ static void vmx_load_host_segs(struct vmx_vcpu *vmx)
 		vmcs_writel(HOST_FS_BASE, vmx->host_fs_base = host->fs_base);
 }
 
+/* CR3 and CR4 belong to the thread and the CPU: they must be the present ones. */
+static void vmx_update_host_crs(struct vmx_vcpu *vmx)
+{
+	unsigned long cr3 = __get_current_cr3_fast();
+	unsigned long cr4 = cr4_read_shadow();
+
+	if (unlikely(cr3 != vmx->host_cr3))
+		vmcs_writel(HOST_CR3, vmx->host_cr3 = cr3);
+	if (unlikely(cr4 != vmx->host_cr4))
+		vmcs_writel(HOST_CR4, vmx->host_cr4 = cr4);
+}
+
 /** vmx_prepare() - see struct mkvm_x86_ops
  * @vcpu: the vCPU */
 void vmx_prepare(struct mkvm_vcpu *vcpu)
@@ -78,7 +90,12 @@ void vmx_prepare(struct mkvm_vcpu *vcpu)
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
 	/* Of a CPU that could not be enabled the host's values are not known: leave it alone. */
-	if (vmx->host.loaded || unlikely(!vmx_cpu_is_on()))
+	if (unlikely(!vmx_cpu_is_on()))
+		return;
+	vmx_update_host_crs(vmx);
+	/* perf may have changed it until interrupts went off. */
+	vmx->host_debugctl = get_debugctlmsr();
+	if (vmx->host.loaded)
 		return;
 
 	mkvm_host_save_segs(&vmx->host);
@@ -158,34 +175,6 @@ static void vmx_withdraw_event(void)
 
 /* --- Entry and exit ------------------------------------------------------------------------------ */
 
-static void vmx_write_dirty_regs(struct mkvm_vcpu *vcpu)
-{
-	const unsigned long *regs = vcpu->arch.regs;
-	u32 dirty = vcpu->arch.regs_dirty;
-
-	if (dirty & BIT(MKVM_REG_RIP))
-		vmcs_writel(GUEST_RIP, regs[MKVM_REG_RIP]);
-	if (dirty & BIT(MKVM_REG_RSP))
-		vmcs_writel(GUEST_RSP, regs[MKVM_REG_RSP]);
-	if (dirty & BIT(MKVM_REG_RFLAGS))
-		vmcs_writel(GUEST_RFLAGS, regs[MKVM_REG_RFLAGS]);
-	if (dirty & BIT(MKVM_REG_CR3))
-		vmcs_writel(GUEST_CR3, regs[MKVM_REG_CR3]);
-	vcpu->arch.regs_dirty = 0;
-}
-
-/* CR3 and CR4 belong to the thread and the CPU: they must be the present ones. */
-static void vmx_update_host_crs(struct vmx_vcpu *vmx)
-{
-	unsigned long cr3 = __get_current_cr3_fast();
-	unsigned long cr4 = cr4_read_shadow();
-
-	if (unlikely(cr3 != vmx->host_cr3))
-		vmcs_writel(HOST_CR3, vmx->host_cr3 = cr3);
-	if (unlikely(cr4 != vmx->host_cr4))
-		vmcs_writel(HOST_CR4, vmx->host_cr4 = cr4);
-}
-
 /* Nothing in here may be traced: to RCU the guest runs. CR2 is not part of the VMCS. */
 static noinstr void vmx_enter_exit(struct mkvm_vcpu *vcpu, struct vmx_vcpu *vmx)
 {
@@ -215,7 +204,6 @@ static void vmx_deliver_host_event(void)
 void vmx_enter(struct mkvm_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	unsigned long debugctl;
 	u32 vectoring;
 
 	if (unlikely(!vmx_cpu_is_on())) {
@@ -224,14 +212,11 @@ void vmx_enter(struct mkvm_vcpu *vcpu)
 		vmx->exit_reason = 0;
 		return;
 	}
-	vmx_write_dirty_regs(vcpu);
-	vmx_update_host_crs(vmx);
-
-	/* VM exit clears it; perf may have changed it until interrupts went off. */
-	debugctl = get_debugctlmsr();
+	vmx_write_dirty(vcpu);
 	vmx_enter_exit(vcpu, vmx);
-	if (unlikely(debugctl))
-		update_debugctlmsr(debugctl);
+	/* VM exit has cleared it. */
+	if (unlikely(vmx->host_debugctl))
+		update_debugctlmsr(vmx->host_debugctl);
 
 	if (unlikely(vmx->fail)) {
 		vmx->exit_reason = vmcs_read32(VM_INSTRUCTION_ERROR);

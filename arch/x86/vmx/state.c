@@ -9,31 +9,110 @@
 
 /* --- Registers ---------------------------------------------------------------------------- */
 
+/*
+ * The CPU runs with the guest's CR0 and CR4 plus the bits that VMX demands; the guest reads
+ * its own value from the shadow. CD and NW are left out: the guest's memory is the host's, and
+ * is cached. MCE is the host's: without it a machine check would shut the CPU down.
+ */
+static void vmx_write_crs(struct mkvm_vcpu *vcpu)
+{
+	const struct mkvm_vcpu_arch *arch = &vcpu->arch;
+	u32 entry = vmx_config.entry;
+
+	vmcs_writel(GUEST_CR0, (arch->cr0 & ~(u64)(X86_CR0_CD | X86_CR0_NW)) |
+			       vmx_config.cr0_fixed);
+	vmcs_writel(CR0_READ_SHADOW, arch->cr0);
+	vmcs_writel(GUEST_CR4, (arch->cr4 & ~(u64)X86_CR4_MCE) |
+			       (cr4_read_shadow() & X86_CR4_MCE) | vmx_config.cr4_fixed);
+	vmcs_writel(CR4_READ_SHADOW, arch->cr4);
+	vmcs_write64(GUEST_IA32_EFER, arch->efer);
+	if (arch->efer & EFER_LMA)
+		entry |= VM_ENTRY_IA32E_MODE;
+	vmcs_write32(VM_ENTRY_CONTROLS, entry);
+}
+
+static void vmx_read_pdptrs(u64 pdptrs[4])
+{
+	pdptrs[0] = vmcs_read64(GUEST_PDPTR0);
+	pdptrs[1] = vmcs_read64(GUEST_PDPTR1);
+	pdptrs[2] = vmcs_read64(GUEST_PDPTR2);
+	pdptrs[3] = vmcs_read64(GUEST_PDPTR3);
+}
+
+static void vmx_write_pdptrs(const u64 pdptrs[4])
+{
+	vmcs_write64(GUEST_PDPTR0, pdptrs[0]);
+	vmcs_write64(GUEST_PDPTR1, pdptrs[1]);
+	vmcs_write64(GUEST_PDPTR2, pdptrs[2]);
+	vmcs_write64(GUEST_PDPTR3, pdptrs[3]);
+}
+
 /** vmx_cache_reg() - see struct mkvm_x86_ops
  * @vcpu: the vCPU
- * @reg: RSP, RIP, RFLAGS or CR3 */
-void vmx_cache_reg(struct mkvm_vcpu *vcpu, enum mkvm_reg reg)
+ * @nr: enum mkvm_reg from RSP on, or MKVM_STATE_PDPTRS */
+void vmx_cache_reg(struct mkvm_vcpu *vcpu, unsigned int nr)
 {
-	unsigned long field;
+	unsigned long *reg = &vcpu->arch.regs[nr];
 
-	switch (reg) {
+	switch (nr) {
 	case MKVM_REG_RSP:
-		field = GUEST_RSP;
+		*reg = vmcs_readl(GUEST_RSP);
 		break;
 	case MKVM_REG_RIP:
-		field = GUEST_RIP;
+		*reg = vmcs_readl(GUEST_RIP);
 		break;
 	case MKVM_REG_RFLAGS:
-		field = GUEST_RFLAGS;
+		*reg = vmcs_readl(GUEST_RFLAGS);
 		break;
 	case MKVM_REG_CR3:
-		field = GUEST_CR3;
+		*reg = vmcs_readl(GUEST_CR3);
+		break;
+	case MKVM_REG_CS_AR:
+		*reg = vmcs_read32(GUEST_CS_AR_BYTES);
+		break;
+	case MKVM_REG_SS_AR:
+		*reg = vmcs_read32(GUEST_SS_AR_BYTES);
+		break;
+	case MKVM_STATE_PDPTRS:
+		vmx_read_pdptrs(vcpu->arch.pdptrs);
 		break;
 	default:
 		return;		/* the others are always up to date */
 	}
-	vcpu->arch.regs[reg] = vmcs_readl(field);
-	vcpu->arch.regs_avail |= BIT(reg);
+	vcpu->arch.regs_avail |= BIT(nr);
+}
+
+/* State that changes rarely; the registers are in vmx_write_dirty(). */
+static void vmx_write_dirty_state(struct mkvm_vcpu *vcpu, u32 dirty)
+{
+	if (dirty & BIT(MKVM_STATE_PDPTRS))
+		vmx_write_pdptrs(vcpu->arch.pdptrs);
+	if (dirty & BIT(MKVM_STATE_CRS))
+		vmx_write_crs(vcpu);
+	if (dirty & BIT(MKVM_STATE_DR7))
+		vmcs_writel(GUEST_DR7, vcpu->arch.dr7);
+	if (dirty & BIT(MKVM_STATE_TSC_OFFSET))
+		vmcs_write64(TSC_OFFSET, vcpu->arch.tsc_offset);
+}
+
+/** vmx_write_dirty() - give the VMCS what has changed since the last entry
+ * @vcpu: the vCPU */
+void vmx_write_dirty(struct mkvm_vcpu *vcpu)
+{
+	const unsigned long *regs = vcpu->arch.regs;
+	u32 dirty = vcpu->arch.regs_dirty;
+
+	if (dirty & BIT(MKVM_REG_RIP))
+		vmcs_writel(GUEST_RIP, regs[MKVM_REG_RIP]);
+	if (dirty & BIT(MKVM_REG_RSP))
+		vmcs_writel(GUEST_RSP, regs[MKVM_REG_RSP]);
+	if (dirty & BIT(MKVM_REG_RFLAGS))
+		vmcs_writel(GUEST_RFLAGS, regs[MKVM_REG_RFLAGS]);
+	if (dirty & BIT(MKVM_REG_CR3))
+		vmcs_writel(GUEST_CR3, regs[MKVM_REG_CR3]);
+	if (unlikely(dirty >> MKVM_NR_REGS))
+		vmx_write_dirty_state(vcpu, dirty);
+	vcpu->arch.regs_dirty = 0;
 }
 
 /** vmx_insn_len() - see struct mkvm_x86_ops
@@ -68,34 +147,37 @@ static const struct {
 	}
 	SEG(ES), SEG(CS), SEG(SS), SEG(DS), SEG(FS), SEG(GS), SEG(LDTR), SEG(TR),
 #undef SEG
+	[MKVM_SEG_GDTR] = { .base = GUEST_GDTR_BASE, .limit = GUEST_GDTR_LIMIT },
+	[MKVM_SEG_IDTR] = { .base = GUEST_IDTR_BASE, .limit = GUEST_IDTR_LIMIT },
 };
-
-/* Access rights: SDM, "Guest Register State". */
-#define AR_UNUSABLE	BIT(16)
 
 /** vmx_get_segment() - see struct mkvm_x86_ops
  * @vcpu: the vCPU
  * @seg: which
- * @out: result */
+ * @out: result; of GDTR and IDTR base and limit */
 void vmx_get_segment(struct mkvm_vcpu *vcpu, enum mkvm_seg seg, struct kvm_segment *out)
 {
-	u32 ar = vmcs_read32(vmx_seg_fields[seg].ar);
+	u32 ar;
 
 	*out = (struct kvm_segment){
 		.base = vmcs_readl(vmx_seg_fields[seg].base),
 		.limit = vmcs_read32(vmx_seg_fields[seg].limit),
-		.selector = vmcs_read16(vmx_seg_fields[seg].selector),
-		.type = ar & 15,
-		.s = (ar >> 4) & 1,
-		.dpl = (ar >> 5) & 3,
-		.avl = (ar >> 12) & 1,
-		.l = (ar >> 13) & 1,
-		.db = (ar >> 14) & 1,
-		.g = (ar >> 15) & 1,
-		/* VMMs look at either; a usable segment was present when it was loaded. */
-		.unusable = !!(ar & AR_UNUSABLE),
-		.present = !(ar & AR_UNUSABLE),
 	};
+	if (!vmx_seg_fields[seg].ar)
+		return;		/* GDTR, IDTR */
+
+	ar = vmcs_read32(vmx_seg_fields[seg].ar);
+	out->selector = vmcs_read16(vmx_seg_fields[seg].selector);
+	out->type = ar & 15;
+	out->s = (ar >> 4) & 1;
+	out->dpl = MKVM_AR_DPL(ar);
+	out->avl = (ar >> 12) & 1;
+	out->l = (ar >> 13) & 1;
+	out->db = (ar >> 14) & 1;
+	out->g = (ar >> 15) & 1;
+	/* VMMs look at either; a usable segment was present when it was loaded. */
+	out->unusable = !!(ar & MKVM_AR_UNUSABLE);
+	out->present = !(ar & MKVM_AR_UNUSABLE);
 }
 
 static u32 vmx_access_rights(enum mkvm_seg seg, const struct kvm_segment *in)
@@ -103,7 +185,7 @@ static u32 vmx_access_rights(enum mkvm_seg seg, const struct kvm_segment *in)
 	u32 type = in->type & 15;
 
 	if (in->unusable || !in->present)
-		return AR_UNUSABLE;
+		return MKVM_AR_UNUSABLE;
 	/*
 	 * The CPU sets "accessed" when it loads a segment, and VM entry insists on it; some
 	 * VMMs forget it for real mode.
@@ -120,94 +202,13 @@ static u32 vmx_access_rights(enum mkvm_seg seg, const struct kvm_segment *in)
  * @in: new value */
 void vmx_set_segment(struct mkvm_vcpu *vcpu, enum mkvm_seg seg, const struct kvm_segment *in)
 {
-	vmcs_write16(vmx_seg_fields[seg].selector, in->selector);
+	vcpu->arch.regs_avail &= ~(BIT(MKVM_REG_CS_AR) | BIT(MKVM_REG_SS_AR));
 	vmcs_writel(vmx_seg_fields[seg].base, in->base);
 	vmcs_write32(vmx_seg_fields[seg].limit, in->limit);
+	if (!vmx_seg_fields[seg].ar)
+		return;		/* GDTR, IDTR */
+	vmcs_write16(vmx_seg_fields[seg].selector, in->selector);
 	vmcs_write32(vmx_seg_fields[seg].ar, vmx_access_rights(seg, in));
-}
-
-/** vmx_get_table() - see struct mkvm_x86_ops
- * @vcpu: the vCPU
- * @idt: IDTR, not GDTR
- * @out: result */
-void vmx_get_table(struct mkvm_vcpu *vcpu, bool idt, struct kvm_dtable *out)
-{
-	memset(out, 0, sizeof(*out));
-	out->base = vmcs_readl(idt ? GUEST_IDTR_BASE : GUEST_GDTR_BASE);
-	out->limit = vmcs_read32(idt ? GUEST_IDTR_LIMIT : GUEST_GDTR_LIMIT);
-}
-
-/** vmx_set_table() - see struct mkvm_x86_ops
- * @vcpu: the vCPU
- * @idt: IDTR, not GDTR
- * @in: new value */
-void vmx_set_table(struct mkvm_vcpu *vcpu, bool idt, const struct kvm_dtable *in)
-{
-	vmcs_writel(idt ? GUEST_IDTR_BASE : GUEST_GDTR_BASE, in->base);
-	vmcs_write32(idt ? GUEST_IDTR_LIMIT : GUEST_GDTR_LIMIT, in->limit);
-}
-
-/* --- Control registers ---------------------------------------------------------------------- */
-
-/**
- * vmx_set_crs() - see struct mkvm_x86_ops
- * @vcpu: the vCPU
- *
- * The CPU runs with the guest's CR0 and CR4 plus the bits that VMX demands; the guest reads
- * its own value from the shadow. CD and NW are left out: the guest's memory is the host's, and
- * is cached. MCE is the host's: without it a machine check would shut the CPU down.
- */
-void vmx_set_crs(struct mkvm_vcpu *vcpu)
-{
-	const struct mkvm_vcpu_arch *arch = &vcpu->arch;
-	u32 entry = vmx_config.entry;
-
-	vmcs_writel(GUEST_CR0, (arch->cr0 & ~(u64)(X86_CR0_CD | X86_CR0_NW)) |
-			       vmx_config.cr0_fixed);
-	vmcs_writel(CR0_READ_SHADOW, arch->cr0);
-	vmcs_writel(GUEST_CR4, (arch->cr4 & ~(u64)X86_CR4_MCE) |
-			       (cr4_read_shadow() & X86_CR4_MCE) | vmx_config.cr4_fixed);
-	vmcs_writel(CR4_READ_SHADOW, arch->cr4);
-	vmcs_write64(GUEST_IA32_EFER, arch->efer);
-	if (arch->efer & EFER_LMA)
-		entry |= VM_ENTRY_IA32E_MODE;
-	vmcs_write32(VM_ENTRY_CONTROLS, entry);
-}
-
-/** vmx_set_dr7() - see struct mkvm_x86_ops
- * @vcpu: the vCPU */
-void vmx_set_dr7(struct mkvm_vcpu *vcpu)
-{
-	vmcs_writel(GUEST_DR7, vcpu->arch.dr7);
-}
-
-/** vmx_set_tsc_offset() - see struct mkvm_x86_ops
- * @vcpu: the vCPU */
-void vmx_set_tsc_offset(struct mkvm_vcpu *vcpu)
-{
-	vmcs_write64(TSC_OFFSET, vcpu->arch.tsc_offset);
-}
-
-/** vmx_get_pdptrs() - see struct mkvm_x86_ops
- * @vcpu: the vCPU
- * @pdptrs: result */
-void vmx_get_pdptrs(struct mkvm_vcpu *vcpu, u64 pdptrs[4])
-{
-	pdptrs[0] = vmcs_read64(GUEST_PDPTR0);
-	pdptrs[1] = vmcs_read64(GUEST_PDPTR1);
-	pdptrs[2] = vmcs_read64(GUEST_PDPTR2);
-	pdptrs[3] = vmcs_read64(GUEST_PDPTR3);
-}
-
-/** vmx_set_pdptrs() - see struct mkvm_x86_ops
- * @vcpu: the vCPU
- * @pdptrs: new values */
-void vmx_set_pdptrs(struct mkvm_vcpu *vcpu, const u64 pdptrs[4])
-{
-	vmcs_write64(GUEST_PDPTR0, pdptrs[0]);
-	vmcs_write64(GUEST_PDPTR1, pdptrs[1]);
-	vmcs_write64(GUEST_PDPTR2, pdptrs[2]);
-	vmcs_write64(GUEST_PDPTR3, pdptrs[3]);
 }
 
 /* --- MSRs ------------------------------------------------------------------------------------- */

@@ -61,6 +61,7 @@ enum vmx_lazy_msr {
  * @vpid:	tag of its translations, 0: none was free
  * @fail:	the last entry failed before it began (VMfail)
  * @exit_reason: exit-reason field of the last exit, or the VM-instruction error
+ * @host_debugctl: the host's, which VM exit clears
  * @host_rsp:	what the VMCS holds in HOST_RSP; likewise the two that follow
  * @host_cr3:	likewise
  * @host_cr4:	likewise
@@ -82,6 +83,7 @@ struct vmx_vcpu {
 	bool fail;
 	u32 exit_reason;
 
+	unsigned long host_debugctl;
 	unsigned long host_rsp;
 	unsigned long host_cr3;
 	unsigned long host_cr4;
@@ -132,16 +134,10 @@ mkvm_run_t vmx_handle_exit(struct mkvm_vcpu *vcpu);
 const char *vmx_exit_name(unsigned int reason);
 
 /* state.c */
-void vmx_cache_reg(struct mkvm_vcpu *vcpu, enum mkvm_reg reg);
+void vmx_cache_reg(struct mkvm_vcpu *vcpu, unsigned int nr);
+void vmx_write_dirty(struct mkvm_vcpu *vcpu);
 void vmx_get_segment(struct mkvm_vcpu *vcpu, enum mkvm_seg seg, struct kvm_segment *out);
 void vmx_set_segment(struct mkvm_vcpu *vcpu, enum mkvm_seg seg, const struct kvm_segment *in);
-void vmx_get_table(struct mkvm_vcpu *vcpu, bool idt, struct kvm_dtable *out);
-void vmx_set_table(struct mkvm_vcpu *vcpu, bool idt, const struct kvm_dtable *in);
-void vmx_set_crs(struct mkvm_vcpu *vcpu);
-void vmx_set_dr7(struct mkvm_vcpu *vcpu);
-void vmx_set_tsc_offset(struct mkvm_vcpu *vcpu);
-void vmx_get_pdptrs(struct mkvm_vcpu *vcpu, u64 pdptrs[4]);
-void vmx_set_pdptrs(struct mkvm_vcpu *vcpu, const u64 pdptrs[4]);
 int vmx_get_msr(struct mkvm_vcpu *vcpu, u32 msr, u64 *data);
 int vmx_set_msr(struct mkvm_vcpu *vcpu, u32 msr, u64 data);
 unsigned int vmx_insn_len(struct mkvm_vcpu *vcpu);

@@ -66,7 +66,7 @@ static void vmx_dump_segment(struct mkvm_vcpu *vcpu, const char *name, enum mkvm
 
 static void vmx_dump_guest(struct mkvm_vcpu *vcpu)
 {
-	struct kvm_dtable gdt, idt;
+	struct kvm_segment gdt, idt;
 
 	pr_err(" guest:\n");
 	pr_err("  rip %016lx rsp %016lx rflags %08lx\n", vmcs_readl(GUEST_RIP),
@@ -82,8 +82,8 @@ static void vmx_dump_guest(struct mkvm_vcpu *vcpu)
 	vmx_dump_segment(vcpu, "gs", MKVM_SEG_GS);
 	vmx_dump_segment(vcpu, "ldtr", MKVM_SEG_LDTR);
 	vmx_dump_segment(vcpu, "tr", MKVM_SEG_TR);
-	vmx_get_table(vcpu, false, &gdt);
-	vmx_get_table(vcpu, true, &idt);
+	vmx_get_segment(vcpu, MKVM_SEG_GDTR, &gdt);
+	vmx_get_segment(vcpu, MKVM_SEG_IDTR, &idt);
 	pr_err("  gdtr base %016llx limit %04x idtr base %016llx limit %04x\n", gdt.base,
 	       gdt.limit, idt.base, idt.limit);
 	pr_err("  activity %x interruptibility %x pending debug %lx dr7 %lx pat %llx debugctl %llx\n",
