@@ -8,7 +8,8 @@ from .errors import TestvmError
 from .kernels import Kernel
 from .machine import Machine
 
-# The time stamp counter is that of the computer: constant, and the same on all CPUs.
+# The time stamp counter is that of the computer (unless instructions are counted): constant,
+# and the same on all CPUs.
 CMDLINE = ("console=ttyS0,115200 loglevel=5 nokaslr random.trust_cpu=on panic=-1 tsc=reliable "
            "no_timer_check cryptomgr.notests log_buf_len=1M rdinit=/init")
 
@@ -36,6 +37,10 @@ class QemuSvm(Machine):
         "max,-svm": "max,-svm",     # AMD without SVM
     }
 
+    # Time is the number of executed instructions: a cycle of the TSC is one of them, and the
+    # machine does the same in each run. One CPU only.
+    icount = False
+
     qemu: Qemu
     image: str
     serial: str
@@ -59,8 +64,9 @@ class QemuSvm(Machine):
         return " ".join([CMDLINE, mitigations, self.spec.append]).strip()
 
     def command(self) -> list[str]:
+        clock = ["-icount", "shift=0,sleep=off"] if self.icount else []
         return [*self.qemu.command(), "-no-user-config", "-nodefaults", "-display", "none",
-                "-machine", "pc", "-accel", "tcg", "-no-reboot",
+                "-machine", "pc", "-accel", "tcg", *clock, "-no-reboot",
                 "-cpu", self.cpu_models.get(self.spec.cpu, self.spec.cpu),
                 "-smp", str(self.spec.cpus), "-m", str(self.spec.memory),
                 "-serial", self.serial, "-parallel", f"file:{self.output}",
