@@ -1,8 +1,18 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# The module's life: refused beside KVM and beside any other user of VMX, loaded
+# lifecycle.sh KVM HOLDER BIT
+#
+# The module's life: refused beside KVM and beside any other hypervisor, loaded
 # and unloaded, with guests that run while CPUs go and come back.
+#
+# KVM is the vendor's module of stock KVM, HOLDER one that sets the BIT that says
+# that virtualization is in use.
+
+kvm=$1
+holder=$2
+bit=$3
+set --
 
 # shellcheck source=/dev/null
 . /boots/tap.sh
@@ -17,7 +27,7 @@ start() {
 	rm -f /tmp/rounds
 	"$@" &
 	guest=$!
-	for _ in 1 2 3 4 5 6 7 8 9 10; do
+	for _ in $(seq 50); do
 		[ -s /tmp/rounds ] && return 0
 		sleep 0.1
 	done
@@ -28,7 +38,7 @@ start() {
 # The guest that start() began gets on.
 alive() {
 	alive_before=$(cat /tmp/rounds)
-	for _ in 1 2 3 4 5 6 7 8 9 10; do
+	for _ in $(seq 50); do
 		sleep 0.05
 		[ "$(cat /tmp/rounds)" != "$alive_before" ] && return 0
 	done
@@ -42,12 +52,12 @@ finish() {
 	wait "$guest"
 }
 
-# Nobody holds VMX on any CPU: KVM can have it, and runs a guest on each.
+# Nobody uses virtualization on any CPU: KVM can have it, and runs a guest on each.
 kvm_works() {
-	modprobe kvm_intel || return 1
+	modprobe "$kvm" || return 1
 	env MINIKVM_DEVICE=/dev/kvm taskset 1 lifecycle run || return 1
 	env MINIKVM_DEVICE=/dev/kvm taskset 2 lifecycle run || return 1
-	rmmod kvm_intel && rmmod kvm
+	rmmod "$kvm" && rmmod kvm
 }
 
 loaded() {
@@ -65,17 +75,17 @@ both_cpus() {
 # holding WHAT: the module stays while a process has that open
 holding() {
 	lifecycle hold "$1" &
-	holder=$!
+	sleeper=$!
 	# It has what it wants when the module is in use.
-	for _ in 1 2 3 4 5 6 7 8 9 10; do
+	for _ in $(seq 50); do
 		grep -q '^minikvm [0-9]* [1-9]' /proc/modules && break
 		sleep 0.1
 	done
 	fails_with "$EAGAIN" lifecycle rmmod minikvm
 	held=$?
 	lifecycle run || held=1
-	kill -KILL "$holder"
-	wait "$holder" 2>/dev/null
+	kill -KILL "$sleeper"
+	wait "$sleeper" 2>/dev/null
 	return "$held"
 }
 
@@ -90,23 +100,23 @@ hotplug() {
 
 plan 35
 
-# --- Others own VMX ---
+# --- Others own the hardware ---
 
-modprobe kvm_intel
+modprobe "$kvm"
 refused "KVM idle" "$EBUSY" KVM "modprobe -r"
 start env MINIKVM_DEVICE=/dev/kvm lifecycle spin /tmp/rounds
 result $? "a guest of KVM runs"
 refused "KVM runs a guest" "$EBUSY" KVM "modprobe -r"
 check "that guest did not notice" alive
 check "it ends in order" finish
-rmmod kvm_intel
+rmmod "$kvm"
 modprobe kvm
 refused "kvm.ko alone" "$EBUSY" KVM "modprobe -r"
 rmmod kvm
 
-insmod /vmxe_holder.ko
-refused "CR4.VMXE set on CPU 1" "$EBUSY" VMXE
-rmmod vmxe_holder
+insmod "/$holder.ko"
+refused "$bit set on CPU 1" "$EBUSY" "another hypervisor" "$bit"
+rmmod "$holder"
 
 # --- Load, use, unload ---
 
@@ -121,7 +131,7 @@ for what in dev vm vcpu; do
 done
 check "unload" unloaded
 check "the device is gone" test ! -e /dev/minikvm
-check "VMX is off on all CPUs: KVM can have it" kvm_works
+check "virtualization is off on all CPUs: KVM can have it" kvm_works
 
 # --- CPUs come and go ---
 
@@ -140,9 +150,9 @@ check "a guest runs on the CPU that came later" both_cpus
 cpu1 0
 check "unload with CPU 1 off line" unloaded
 cpu1 1
-check "VMX is off on the CPU that was away" kvm_works
+check "virtualization is off on the CPU that was away" kvm_works
 
 # --- Again and again ---
 
 check "100 times: load, run, kill, unload" lifecycle cycles 100 /minikvm.ko
-check "VMX is off after all that" kvm_works
+check "virtualization is off after all that" kvm_works

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Exit statuses of testvm and the exception that carries one."""
+"""Exit statuses of testvm, the exception that carries one, and that of run-tests."""
 
 # Statuses above 119 are testvm's own; a script keeps 0 to 119 for itself.
 STATUS_SPLAT = 120      # the kernel complained (BUG, WARNING, Oops ...)
@@ -17,3 +17,7 @@ class TestvmError(Exception):
         super().__init__(message)
         self.status = status
         self.hint = hint
+
+
+class SuiteError(Exception):
+    """What the tests need is missing: a part does not build, a file is not understood."""

@@ -1,8 +1,0 @@
-#!/bin/sh
-# SPDX-License-Identifier: GPL-2.0
-
-# shellcheck source=/dev/null
-. /boots/tap.sh
-
-plan 2
-refused "CPU without unrestricted guest" "$EOPNOTSUPP" "unrestricted guest"

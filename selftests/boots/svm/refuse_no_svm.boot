@@ -1,0 +1,3 @@
+# A CPU without SVM.
+cpu=max,-svm
+script=refuse.sh "CPU without SVM" ENODEV SVM

@@ -1,0 +1,3 @@
+# A CPU without unrestricted guest.
+cpu=lynnfield
+script=refuse.sh "CPU without unrestricted guest" EOPNOTSUPP "unrestricted guest"

@@ -1,0 +1,3 @@
+# A CPU without VMX.
+cpu=prescott
+script=refuse.sh "CPU without VMX" ENODEV VMX

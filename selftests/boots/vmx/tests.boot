@@ -1,0 +1,4 @@
+# All machine tests.
+tests=*
+cpus=2
+memory=1024

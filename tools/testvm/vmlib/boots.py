@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The files selftests/boots/MACHINE/NAME.boot: each describes one run of a test machine.
+
+A file holds lines KEY=VALUE. What runs is one of:
+  tests    machine tests by name (GLOBs), between loading and unloading the module
+  script   a script of selftests/boots with its arguments; it finds the module as
+           /minikvm.ko, not loaded, and the programs minikvm and lifecycle
+Where it runs, if not the machine as it is with 1 CPU:
+  cpu, cpus, memory, kernel, append, mitigations, modules (loaded before), timeout,
+  allow_splat (may repeat)
+What it finds there:
+  carry_modules (of the kernel, for modprobe), files (SRC:DEST)
+and, with tests only:
+  check    a command that must succeed before the tests (may repeat)
+"""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import SuiteError
+from .jobs import ListJob, MachineJob, ScriptJob
+from .suite import BUILD, RESULTS, SELFTESTS, TESTVM, TOP, Program, matching, what_to_carry
+
+BOOTS = SELFTESTS / "boots"
+MAIN = "tests"                  # the boot in which all machine tests run
+
+DEFAULT_KERNEL = "6.1-cloud"
+SCRIPT_SECONDS = 600     # outside the machine, as timeout=
+
+# In the order in which they are tested, with the module of stock KVM.
+STOCK_KVM = {"svm": "kvm_amd", "vmx": "kvm_intel"}
+# QEMU runs each CPU in a thread of its own, Bochs all of them in one.
+CPUS_ARE_THREADS = {"svm"}
+
+KEYS = {"tests", "script", "cpu", "cpus", "memory", "kernel", "append", "mitigations", "modules", "timeout",
+        "allow_splat", "carry_modules", "files", "check"}
+
+
+@dataclass(frozen=True)
+class Boot:
+    """A parsed file."""
+
+    machine: str
+    name: str
+    keys: dict[str, list[str]]
+
+    @classmethod
+    def read(cls, path: Path) -> "Boot":
+        """Read a file; unknown keys are errors."""
+        keys: dict[str, list[str]] = {}
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            line = line.strip()
+            if not line or line.startswith("#"):
+                continue
+            key, separator, value = line.partition("=")
+            if not separator or key not in KEYS:
+                raise SuiteError(f"{path}:{number}: not one of {', '.join(sorted(KEYS))}: {line}")
+            keys.setdefault(key, []).append(value)
+        if ("script" in keys) == ("tests" in keys):
+            raise SuiteError(f"{path}: give one of script= and tests=")
+        if "check" in keys and "script" in keys:
+            raise SuiteError(f"{path}: check= goes with tests=")
+        return cls(path.parent.name, path.stem, keys)
+
+    def one(self, key: str, default: str = "") -> str:
+        """Return the last value of a key."""
+        return self.keys.get(key, [default])[-1]
+
+    @property
+    def full_name(self) -> str:
+        """What the user calls it."""
+        return f"{self.machine}/{self.name}"
+
+    @property
+    def prefix(self) -> str:
+        """What stands before the names of its tests."""
+        return self.machine if self.name == MAIN else self.full_name
+
+    @property
+    def kernel(self) -> str:
+        """The kernel it wants."""
+        return self.one("kernel", DEFAULT_KERNEL)
+
+    @property
+    def cores(self) -> int:
+        """How many cores of this computer it keeps busy."""
+        return int(self.one("cpus", "1")) if self.machine in CPUS_ARE_THREADS else 1
+
+    def chosen(self, patterns: list[str], programs: list[Program]) -> list[Program] | None:
+        """Return which of all programs are to run in it; None: it is not wanted at all."""
+        whole = matching(patterns, self.name, self.full_name)
+        if "script" in self.keys:
+            return [] if whole else None
+        own = [program for program in programs if matching(self.one("tests").split(), program.name)]
+        if not own:
+            raise SuiteError(f"{self.full_name}.boot: no test is named {self.one('tests')}")
+        if whole:
+            return own
+
+        def names(program: Program) -> list[str]:
+            # "hello_test" alone is the one of the main boot.
+            return [f"{self.prefix}/{program.name}"] + ([program.name] if self.name == MAIN else [])
+
+        return [program for program in own if matching(patterns, *names(program))] or None
+
+    def options(self) -> list[str]:
+        """Return the arguments for testvm that make the machine."""
+        options = ["--machine", self.machine, "--kernel", self.kernel, "--cpus", self.one("cpus", "1")]
+        for key in ("cpu", "memory", "append", "mitigations"):
+            if key in self.keys:
+                options.append(f"--{key}={self.one(key)}")
+        for key, option in (("modules", "--module"), ("carry_modules", "--carry-module")):
+            for name in self.one(key).split():
+                options += [option, name]
+        for pair in self.one("files").split():
+            options += ["--file", f"{TOP / pair}"]
+        for pattern in self.keys.get("allow_splat", []):
+            options += ["--allow-splat", pattern]
+        return options
+
+    def job(self, programs: list[Program]) -> MachineJob:
+        """Return the job that runs the script, or these programs, with minikvm."""
+        if "tests" in self.keys:
+            return self._list_job(programs, what_to_carry(self.kernel), ["load"], ["unload"])
+        script, *arguments = shlex.split(self.one("script"))
+        options = ["--timeout", self.one("timeout", str(SCRIPT_SECONDS)), *self.options(),
+                   *what_to_carry(self.kernel), "--file", f"{BOOTS}:/boots",
+                   "--file", f"{SELFTESTS}/build/lifecycle/lifecycle:/bin/lifecycle",
+                   "--", "sh", f"/boots/{script}", *arguments]
+        return ScriptJob(self.full_name, RESULTS, self.cores, options)
+
+    def reference_job(self, programs: list[Program]) -> MachineJob:
+        """Return the job that runs these programs with stock KVM."""
+        device = BUILD / "reference-device"
+        device.write_text("/dev/kvm\n", encoding="ascii")
+        return self._list_job(programs, ["--module", STOCK_KVM[self.machine],
+                                         "--file", f"{device}:/selftests/device"], [], [])
+
+    def _list_job(self, programs: list[Program], options: list[str], before: list[str],
+                  after: list[str]) -> MachineJob:
+        checks = [Program("check", f"sh /selftests/run-list check {shlex.quote(command)}")
+                  for command in self.keys.get("check", [])]
+        plan = BUILD / "boots" / f"{self.machine}-{self.name}"
+        plan.parent.mkdir(parents=True, exist_ok=True)
+        plan.write_text("".join(program.row + "\n" for program in checks + programs), encoding="utf-8")
+        # A second of a machine with two CPUs is up to three of ours, but not every test may use all of its limit.
+        limit = min(1800.0, 300 + 3 * sum(program.seconds for program in programs))
+        options = ["--timeout", self.one("timeout", f"{limit:.0f}"), *self.options(), *options]
+        for path in sorted({program.binary for program in programs}):
+            if path.exists():
+                options += ["--file", f"{path}:/selftests/{path.name}"]
+        options += ["--file", f"{plan}:/selftests/list", "--file", f"{TESTVM}/guest/run-list:/selftests/run-list",
+                    "--script", f"{TESTVM}/guest/run-list"]
+        names = [*before, *[program.name for program in checks + programs], *after]
+        return ListJob(self.full_name, RESULTS, self.cores, options, self.prefix, names)
+
+
+def all_boots(machines: list[str]) -> list[Boot]:
+    """Return the boots of some machines: first the one with all tests, then by name."""
+    boots = [Boot.read(path) for machine in machines for path in (BOOTS / machine).glob("*.boot")]
+    return sorted(boots, key=lambda boot: (machines.index(boot.machine), boot.name != MAIN, boot.name))
