@@ -67,8 +67,8 @@ def machine_programs() -> list[Program]:
 
 
 def unit_programs() -> list[Path]:
-    """Return the unit tests: they have to be built."""
-    return [SELFTESTS / line for line in listing("list-unit")]
+    """Return the unit tests: those of the module, which have to be built, and those of testvm."""
+    return [SELFTESTS / line for line in listing("list-unit")] + [TESTVM / "testvm_test"]
 
 
 def build(title: str, command: list[str]) -> None:
