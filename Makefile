@@ -4,6 +4,7 @@
 # tools named here.
 
 KDIR ?=
+MACHINE ?=
 TESTS ?= *
 GUEST ?=
 RUNFLAGS ?=
@@ -12,7 +13,7 @@ PREFIX ?= /usr/local
 
 TESTVM := tools/testvm
 
-.PHONY: all module tools modules_install install run test check shell clean help
+.PHONY: all module tools modules_install install run test test-svm test-vmx check shell clean help
 
 all: module tools
 
@@ -29,18 +30,22 @@ install: modules_install tools
 	install -D -m 755 tools/minikvm/minikvm $(DESTDIR)$(PREFIX)/bin/minikvm
 
 run:
-	@$(TESTVM)/run-guest $(GUEST) $(RUNFLAGS)
+	@MACHINE=$(MACHINE) $(TESTVM)/run-guest $(GUEST) $(RUNFLAGS)
 
 test:
 	@$(TESTVM)/install-packages test
 	@$(TESTVM)/run-tests '$(TESTS)'
+
+test-svm test-vmx: test-%:
+	@$(TESTVM)/install-packages test $*
+	@$(TESTVM)/run-tests --machine $* '$(TESTS)'
 
 check:
 	@$(TESTVM)/install-packages check
 	@tools/lint/check
 
 shell:
-	@$(TESTVM)/shell $(RUNFLAGS)
+	@MACHINE=$(MACHINE) $(TESTVM)/shell $(RUNFLAGS)
 
 clean:
 	@rm -rf build minikvm.ko
@@ -49,11 +54,15 @@ clean:
 
 help:
 	@echo 'make                  build minikvm.ko and the tools (KDIR=DIR: against these kernel headers)'
-	@echo 'make run              boot the test machine and run a guest that says Hello, world!'
-	@echo '                      (GUEST=FILE: a flat binary of yours; RUNFLAGS="--long --trace-exits")'
-	@echo 'make test             all tests, in the test machine (TESTS=GLOB: only these)'
+	@echo 'make run              boot a test machine and run a guest that says Hello, world!'
+	@echo '                      (MACHINE=svm|vmx: in which machine, AMD or Intel;'
+	@echo '                      GUEST=FILE: a flat binary of yours; RUNFLAGS="--long --trace-exits")'
+	@echo 'make test             all tests, in both test machines (TESTS=GLOB: only these)'
+	@echo 'make test-svm         the tests in the machine with AMD SVM (TESTS=GLOB)'
+	@echo 'make test-vmx         the tests in the machine with Intel VMX (TESTS=GLOB)'
 	@echo 'make check            compiler warnings, sparse and style, against Linux 6.1 and 6.12'
-	@echo 'make shell            a shell in the test machine (RUNFLAGS="--cpus 2": options of testvm)'
+	@echo 'make shell            a shell in a test machine (MACHINE=svm|vmx; RUNFLAGS="--cpus 2":'
+	@echo '                      options of testvm)'
 	@echo 'make modules_install  install minikvm.ko for the kernel it was built against (as root)'
 	@echo 'make install          that, and the program minikvm in $$(DESTDIR)$$(PREFIX)/bin'
 	@echo 'make clean            remove what was built; downloads stay in ~/.cache/minikvm'
