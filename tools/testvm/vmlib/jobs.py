@@ -34,6 +34,7 @@ class Job(ABC):
         self.results = results
         self.cores = cores
         self.lines: queue.Queue = queue.Queue()
+        self.seconds = 0.0      # that it took
 
     @abstractmethod
     def work(self) -> None:
@@ -41,11 +42,13 @@ class Job(ABC):
 
     def run(self) -> None:
         """Do the job in a thread; the end of the queue is a None."""
+        started = time.monotonic()
         try:
             self.work()
         except Exception as error:  # whatever it is, the account must show it
             self.result(self.name, Point(FAIL, "runs", f"{type(error).__name__}: {error}"))
         finally:
+            self.seconds = time.monotonic() - started
             self.lines.put(None)
 
     def say(self, text: str) -> None:

@@ -7,7 +7,6 @@ seconds of this computer, and would run into its time limits beside another one.
 
 import os
 import threading
-import time
 
 from .account import Account
 from .jobs import Job
@@ -59,10 +58,9 @@ def run_jobs(jobs: list[Job], account: Account) -> None:
     threading.Thread(target=start_all, daemon=True).start()
     for job in jobs:
         account.say(f"running {job.name}")
-        started = time.monotonic()
         while (item := job.lines.get()) is not None:
             if isinstance(item, str):
                 account.say(item)
             else:
                 account.add(*item)
-        account.say(f"{job.name} done, {time.monotonic() - started:.0f} s")
+        account.say(f"{job.name} done, took {job.seconds:.0f} s")
