@@ -148,7 +148,7 @@ TEST(made_real_mode)
 		expect_exits(vcpu, STATS_CPUID, cpuids);
 		expect_exits(vcpu, STATS_HLT, 1);
 		expect_exits(vcpu, STATS_HYPERCALL, 0);
-		expect_exits(vcpu, STATS_RDMSR, 0);
+		expect_exits(vcpu, STATS_MSR, 0);
 		vm_destroy(vcpu->vm);
 	}
 }

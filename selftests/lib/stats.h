@@ -17,8 +17,9 @@ enum stats_exit {
 	STATS_HLT,
 	STATS_CPUID,
 	STATS_HYPERCALL,
-	STATS_RDMSR,
+	STATS_RDMSR,		/* Intel */
 	STATS_WRMSR,
+	STATS_MSR,		/* both together */
 	STATS_CR,
 	STATS_PAGE_FAULT,	/* of the second level */
 	STATS_NUM
@@ -26,8 +27,8 @@ enum stats_exit {
 
 /*
  * How often the vCPU left the guest for this. The module's file has a row for
- * each basic exit reason, by the name in the CPU's manual; a file that has no
- * row for @what ends the test.
+ * each exit reason, by the CPU vendor's name for it; a file that has no row for
+ * @what ends the test.
  */
 uint64_t stats_exit_count(struct test_vcpu *vcpu, enum stats_exit what);
 
