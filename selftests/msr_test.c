@@ -11,6 +11,7 @@
 #include "lib/code.h"
 #include "lib/rand.h"
 #include "lib/stats.h"
+#include "lib/vendor.h"
 #include "lib/vm.h"
 
 #define MSR_TSC			0x10
@@ -37,11 +38,13 @@
 #define EFER_NX			(1ull << 11)
 
 #define NOT_CANONICAL		0x8000000000000000ull
+#define STATUS_FLAGS		0x8d5ull	/* OF, SF, ZF, AF, PF, CF */
 
 GUEST_DECLARE(guest_swapgs);
 GUEST_DECLARE(guest_syscall);
 GUEST_DECLARE(guest_sysenter);
-extern const uint8_t syscall_entry[], sysenter_entry[];
+GUEST_DECLARE(guest_sysenter32);
+extern const uint8_t syscall_entry[], sysenter_entry[], sysenter_entry32[];
 
 static const uint8_t rdmsr_insn[] = { 0x0f, 0x32 };
 static const uint8_t wrmsr_insn[] = { 0x0f, 0x30 };
@@ -56,12 +59,9 @@ static struct test_vcpu *new_vcpu(void)
 }
 
 /* RDMSR in the guest; returns the vector, or -1. */
-static int guest_read(struct test_vcpu *vcpu, uint32_t index, uint64_t *value)
+static int guest_read_rcx(struct test_vcpu *vcpu, uint64_t rcx, uint64_t *value)
 {
-	struct kvm_regs regs = {
-		/* RCX has 64 bits and RDMSR looks at 32. */
-		.rcx = index | 0xabcd00000000, .rax = ~0ull, .rdx = ~0ull,
-	};
+	struct kvm_regs regs = { .rcx = rcx, .rax = ~0ull, .rdx = ~0ull };
 	int64_t error;
 	int vector = vcpu_try(vcpu, rdmsr_insn, 2, &regs, &error);
 
@@ -70,17 +70,22 @@ static int guest_read(struct test_vcpu *vcpu, uint32_t index, uint64_t *value)
 		TEST_EQ(0, regs.rdx >> 32, "upper half of RDX");
 		*value = regs.rdx << 32 | regs.rax;
 	} else {
-		TEST_EQ(0, error, "error code of RDMSR %#x", index);
+		TEST_EQ(0, error, "error code of RDMSR %#lx", rcx);
 		TEST_EQ(~0ull, regs.rax, "RAX after a fault");
 	}
 	return vector;
 }
 
+static int guest_read(struct test_vcpu *vcpu, uint32_t index, uint64_t *value)
+{
+	return guest_read_rcx(vcpu, index, value);
+}
+
 /* WRMSR in the guest. */
-static int guest_write(struct test_vcpu *vcpu, uint32_t index, uint64_t value)
+static int guest_write_rcx(struct test_vcpu *vcpu, uint64_t rcx, uint64_t value)
 {
 	struct kvm_regs regs = {
-		.rcx = index | 0xabcd00000000,
+		.rcx = rcx,
 		.rax = (uint32_t)value | 0x1234500000000,
 		.rdx = value >> 32 | 0x5432100000000,
 	};
@@ -88,8 +93,13 @@ static int guest_write(struct test_vcpu *vcpu, uint32_t index, uint64_t value)
 	int vector = vcpu_try(vcpu, wrmsr_insn, 2, &regs, &error);
 
 	if (vector >= 0)
-		TEST_EQ(0, error, "error code of WRMSR %#x", index);
+		TEST_EQ(0, error, "error code of WRMSR %#lx", rcx);
 	return vector;
+}
+
+static int guest_write(struct test_vcpu *vcpu, uint32_t index, uint64_t value)
+{
+	return guest_write_rcx(vcpu, index, value);
 }
 
 static uint64_t guest_value(struct test_vcpu *vcpu, uint32_t index)
@@ -101,6 +111,38 @@ static uint64_t guest_value(struct test_vcpu *vcpu, uint32_t index)
 	return value;
 }
 
+/* RCX has 64 bits; RDMSR and WRMSR look at the lower 32. */
+#define RCX_JUNK	0xabcd00000000ull
+
+TEST(rcx_upper_half)
+{
+	struct test_vcpu *vcpu = new_vcpu();
+	uint64_t value;
+
+	EXPECT_EQ(-1, guest_write_rcx(vcpu, RCX_JUNK | MSR_STAR, 0x1234));
+	EXPECT_EQ(0x1234, vcpu_get_msr(vcpu, MSR_STAR));
+	EXPECT_EQ(-1, guest_read_rcx(vcpu, RCX_JUNK | MSR_STAR, &value));
+	EXPECT_EQ(0x1234, value);
+	EXPECT_EQ(VECTOR_GP, guest_read_rcx(vcpu, RCX_JUNK | MSR_NONE, &value));
+}
+
+/* The same for MSRs below 0x2000. */
+TEST(rcx_upper_half_low_msr)
+{
+	struct test_vcpu *vcpu = new_vcpu();
+	uint64_t value, pat = 0x0706050401000007;
+
+	vcpu_set_msr(vcpu, MSR_PAT, pat);
+	EXPECT_EQ(-1, guest_read_rcx(vcpu, RCX_JUNK | MSR_PAT, &value));
+	SKIP_IF_TCG(value != pat,
+		    "looks into the MSR permission map with all 64 bits of RCX");
+	EXPECT_EQ(pat, value);
+	pat = 0x0006000600060006;
+	EXPECT_EQ(-1, guest_write_rcx(vcpu, RCX_JUNK | MSR_PAT, pat));
+	EXPECT_EQ(pat, vcpu_get_msr(vcpu, MSR_PAT));
+	EXPECT_EQ(VECTOR_GP, guest_write_rcx(vcpu, RCX_JUNK | MSR_PAT, 2));
+}
+
 /* A random address: canonical. */
 static uint64_t address(void)
 {
@@ -110,13 +152,14 @@ static uint64_t address(void)
 /* Both directions for MSRs that hold what they are given. */
 TEST(keep_values)
 {
-	static const struct {
+	const uint64_t sysenter = test_vendor()->sysenter_mask;
+	const struct {
 		uint32_t index;
 		uint64_t mask;
 	} msrs[] = {
 		{ MSR_SYSENTER_CS, 0xfffc },
-		{ MSR_SYSENTER_ESP, 0x7fffffffffff },
-		{ MSR_SYSENTER_EIP, 0x7fffffffffff },
+		{ MSR_SYSENTER_ESP, 0x7fffffffffff & sysenter },
+		{ MSR_SYSENTER_EIP, 0x7fffffffffff & sysenter },
 		{ MSR_STAR, ~0ull },
 		{ MSR_LSTAR, 0x7fffffffffff },
 		{ MSR_CSTAR, 0x7fffffffffff },
@@ -176,12 +219,33 @@ TEST(not_canonical)
 		uint64_t value = rand_u64() & 0x7fffffff;
 
 		vcpu_set_msr(vcpu, msrs[i], value);
-		TEST_EQ(VECTOR_GP, guest_write(vcpu, msrs[i], NOT_CANONICAL),
-			"WRMSR %#x", msrs[i]);
-		TEST_EQ(VECTOR_GP, guest_write(vcpu, msrs[i], 1ull << 47),
-			"WRMSR %#x", msrs[i]);
 		TEST_EQ(0, __vcpu_set_msr(vcpu, msrs[i], NOT_CANONICAL),
 			"KVM_SET_MSRS %#x", msrs[i]);
+		TEST_EQ(value, vcpu_get_msr(vcpu, msrs[i]), "%#x after",
+			msrs[i]);
+	}
+}
+
+TEST(not_canonical_wrmsr)
+{
+	static const uint32_t msrs[] = {
+		MSR_LSTAR, MSR_CSTAR, MSR_FS_BASE, MSR_GS_BASE,
+		MSR_KERNEL_GS_BASE,
+	};
+	struct test_vcpu *vcpu = new_vcpu();
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(msrs); i++) {
+		uint64_t value = rand_u64() & 0x7fffffff;
+		int vector;
+
+		vcpu_set_msr(vcpu, msrs[i], value);
+		vector = guest_write(vcpu, msrs[i], NOT_CANONICAL);
+		SKIP_IF_STOCK(vector < 0 && test_cpu_is_tcg(),
+			      "leaves WRMSR to the CPU, and TCG takes any address");
+		TEST_EQ(VECTOR_GP, vector, "WRMSR %#x", msrs[i]);
+		TEST_EQ(VECTOR_GP, guest_write(vcpu, msrs[i], 1ull << 47),
+			"WRMSR %#x", msrs[i]);
 		TEST_EQ(value, vcpu_get_msr(vcpu, msrs[i]), "%#x after",
 			msrs[i]);
 	}
@@ -295,12 +359,26 @@ TEST(efer_nx)
 
 	*vm_pte(vcpu->vm, 0x7f000) |= 1ull << 63;
 	EXPECT_EQ(VECTOR_PF, vcpu_try(vcpu, load, sizeof(load), &regs, &error));
-	EXPECT_EQ(9, error);		/* a reserved bit, present */
+	EXPECT_EQ(8, error & 8);	/* a reserved bit */
 	EXPECT_EQ(-1, guest_write(vcpu, MSR_EFER,
 				  EFER_LME | EFER_LMA | EFER_NX));
 	EXPECT_EQ(-1, vcpu_try(vcpu, load, sizeof(load), &regs, &error));
 	EXPECT_EQ(VECTOR_PF, vcpu_try(vcpu, jump, sizeof(jump), &regs, &error));
 	EXPECT_EQ(0x11, error);		/* a fetch, present */
+}
+
+/* A page with a reserved bit set is a page that is present. */
+TEST(efer_nx_error_code)
+{
+	static const uint8_t load[] = { 0x8b, 0x07 };
+	struct test_vcpu *vcpu = new_vcpu();
+	struct kvm_regs regs = { .rdi = 0x7f000 };
+	int64_t error;
+
+	*vm_pte(vcpu->vm, 0x7f000) |= 1ull << 63;
+	EXPECT_EQ(VECTOR_PF, vcpu_try(vcpu, load, sizeof(load), &regs, &error));
+	SKIP_IF_TCG(error == 8, "no P in the error code of reserved bits");
+	EXPECT_EQ(9, error);
 }
 
 TEST(pat)
@@ -438,27 +516,35 @@ TEST(index_list)
 	free(list);
 }
 
-/* SYSCALL: where LSTAR says, with selectors from STAR and flags masked. */
-TEST(syscall_entry_point)
+/* Ring 3 code that makes a SYSCALL with all status flags; run up to the HLT. */
+static struct test_vcpu *run_syscall(struct kvm_regs *regs)
 {
 	struct test_vcpu *vcpu = vm_with_guest(MODE_LONG_R3,
 					       GUEST_OF(guest_syscall));
-	struct kvm_regs regs;
 
 	vcpu_set_msr(vcpu, MSR_EFER, EFER_LME | EFER_LMA | EFER_SCE);
 	vcpu_set_msr(vcpu, MSR_STAR, (uint64_t)SEL_CODE64 << 32);
 	vcpu_set_msr(vcpu, MSR_LSTAR,
 		     GUEST_CODE + (syscall_entry - guest_syscall));
-	vcpu_set_msr(vcpu, MSR_SYSCALL_MASK, 0x0c1);
-	vcpu_get_regs(vcpu, &regs);
-	regs.rflags = 0x8d7;
-	vcpu_set_regs(vcpu, &regs);
+	vcpu_set_msr(vcpu, MSR_SYSCALL_MASK, 0x4c1);
+	vcpu_get_regs(vcpu, regs);
+	regs->rflags = 0x3ed7;
+	vcpu_set_regs(vcpu, regs);
 	vcpu_run_to_hlt(vcpu);
-	vcpu_get_regs(vcpu, &regs);
+	vcpu_get_regs(vcpu, regs);
+	return vcpu;
+}
+
+/* SYSCALL: where LSTAR says, with selectors from STAR and flags masked. */
+TEST(syscall_entry_point)
+{
+	struct kvm_regs regs;
+	struct test_vcpu *vcpu = run_syscall(&regs);
+
 	EXPECT_EQ(SEL_CODE64, regs.rax);
 	EXPECT_EQ(SEL_CODE64 + 8, regs.rbx);
-	EXPECT_EQ(0x8d7 & ~0x0c1, regs.rdx);
-	EXPECT_EQ(0x8d7, regs.r11);
+	EXPECT_EQ((0x3ed7 & ~0x4c1) & ~STATUS_FLAGS, regs.rdx & ~STATUS_FLAGS);
+	EXPECT_EQ(0x3ed7, regs.r11);
 	EXPECT_EQ(GUEST_CODE + 2, regs.rcx);
 
 	/* Without EFER.SCE it is not there. */
@@ -466,12 +552,71 @@ TEST(syscall_entry_point)
 	vcpu_run_to_exception(vcpu, VECTOR_UD, EXC_NO_ERROR);
 }
 
-TEST(sysenter_entry_point)
+TEST(syscall_status_flags)
+{
+	struct kvm_regs regs;
+
+	run_syscall(&regs);
+	SKIP_IF_TCG(!(regs.rdx & STATUS_FLAGS), "SYSCALL clears the status flags");
+	EXPECT_EQ((0x3ed7 & ~0x4c1) & STATUS_FLAGS, regs.rdx & STATUS_FLAGS);
+}
+
+/* Put 32-bit code into ring 3. */
+static void set_ring3_32(struct test_vcpu *vcpu)
+{
+	struct kvm_sregs s;
+
+	vcpu_get_sregs(vcpu, &s);
+	s.cs.selector = SEL_CODE32_R3;
+	s.ss.selector = SEL_DATA_R3;
+	s.cs.dpl = s.ss.dpl = 3;
+	s.ds = s.es = s.fs = s.gs = s.ss;
+	vcpu_set_sregs(vcpu, &s);
+}
+
+/* Protected mode, where both vendors have SYSENTER. */
+TEST(sysenter_protected_mode)
+{
+	struct test_vcpu *vcpu = vm_with_guest(MODE_PAE,
+					       GUEST_OF(guest_sysenter32));
+	const uint32_t entry = GUEST_CODE + (sysenter_entry32 - guest_sysenter32);
+	struct kvm_regs regs;
+	struct kvm_sregs s;
+
+	/* Without a selector: #GP (asked for in ring 0, which may as well). */
+	vcpu_run_to_exception(vcpu, VECTOR_GP, 0);
+	vcpu_set_mode(vcpu, MODE_PAE);
+	set_ring3_32(vcpu);
+	vcpu_set_msr(vcpu, MSR_SYSENTER_CS, SEL_CODE32);
+	vcpu_set_msr(vcpu, MSR_SYSENTER_ESP, GUEST_STACK0_TOP);
+	vcpu_set_msr(vcpu, MSR_SYSENTER_EIP, entry);
+	vcpu_run_to_hlt(vcpu);
+	vcpu_get_regs(vcpu, &regs);
+	EXPECT_EQ(SEL_CODE32, regs.rax);
+	EXPECT_EQ(SEL_CODE32 + 8, regs.rbx);
+	EXPECT_EQ(GUEST_STACK0_TOP, regs.rsp);
+	EXPECT_EQ(entry + 5, regs.rip);
+	vcpu_get_sregs(vcpu, &s);
+	EXPECT_EQ(0, s.cs.dpl);
+	EXPECT_EQ(1, s.cs.db);
+	EXPECT_EQ(0, s.ss.dpl);
+	EXPECT_EQ(0xffffffff, s.cs.limit);
+}
+
+TEST(sysenter_long_mode)
 {
 	struct test_vcpu *vcpu = vm_with_guest(MODE_LONG_R3,
 					       GUEST_OF(guest_sysenter));
+	struct guest_exception exc;
 	struct kvm_regs regs;
 
+	if (!test_vendor()->sysenter_in_long_mode) {
+		vcpu_set_msr(vcpu, MSR_SYSENTER_CS, SEL_CODE64);
+		exc = vcpu_run_to_exception(vcpu, VECTOR_UD, EXC_NO_ERROR);
+		EXPECT_EQ(GUEST_CODE, exc.rip);
+		EXPECT_EQ(SEL_CODE64_R3, exc.cs);
+		return;
+	}
 	/* Without a selector: #GP. */
 	vcpu_run_to_exception(vcpu, VECTOR_GP, 0);
 	vcpu_set_mode(vcpu, MODE_LONG_R3);
@@ -518,6 +663,10 @@ TEST(counted)
 		guest_read(vcpu, MSR_STAR, &value);
 	for (i = 0; i < 5; i++)
 		guest_write(vcpu, MSR_STAR, value);
+	EXPECT_EQ(7 + 5, stats_exit_count(vcpu, STATS_MSR));
+	/* AMD has one exit code for both. */
+	if (test_vendor()->amd)
+		return;
 	EXPECT_EQ(7, stats_exit_count(vcpu, STATS_RDMSR));
 	EXPECT_EQ(5, stats_exit_count(vcpu, STATS_WRMSR));
 }

@@ -40,3 +40,15 @@ sysenter_entry:
 	mov	%ss, %ebx
 	hlt
 GUEST_END guest_sysenter
+
+	.code32
+GUEST guest_sysenter32
+	sysenter
+	ud2
+	.balign 16
+	.globl	sysenter_entry32
+sysenter_entry32:
+	mov	%cs, %eax
+	mov	%ss, %ebx
+	hlt
+GUEST_END guest_sysenter32
