@@ -190,7 +190,8 @@ static void print_json(const struct row *row, const struct result *r, bool first
 		printf("\"exits\": null, ");
 	else
 		printf("\"exits\": %.4f, ", r->exits);
-	printf("\"irqs\": %lu, \"ops\": %u, \"batches\": %u}", r->irqs, r->ops, r->batches);
+	printf("\"irqs\": %lu, \"no_vm\": %s, \"ops\": %u, \"batches\": %u}", r->irqs,
+	       row->no_vm ? "true" : "false", r->ops, r->batches);
 	fflush(stdout);
 }
 
