@@ -153,6 +153,7 @@ static void mkvm_memslots_publish(struct mkvm *vm, struct mkvm_memslots *new)
 	struct mkvm_memslots *old = mkvm_memslots_locked(vm);
 
 	rcu_assign_pointer(vm->memslots, new);
+	WRITE_ONCE(vm->slots_generation, vm->slots_generation + 1);
 	call_srcu(&vm->srcu, &old->rcu, mkvm_memslots_free_rcu);
 }
 
@@ -283,8 +284,16 @@ int mkvm_set_memory_region(struct mkvm *vm,
 
 /* --- Access to guest memory from the kernel ---------------------------------- */
 
-/* The user address of a guest-physical address, and how much is left of its page. */
-static void __user *mkvm_gpa_to_user(struct mkvm *vm, gpa_t gpa, unsigned int *left)
+/**
+ * mkvm_gpa_to_user() - where guest-physical memory is in the process
+ * @vm: the VM
+ * @gpa: guest-physical address
+ * @left: how much is left of its page
+ *
+ * Context: vm->srcu held for reading; valid as long as it is.
+ * Return: the user address, or NULL when there is no memory.
+ */
+void __user *mkvm_gpa_to_user(struct mkvm *vm, gpa_t gpa, unsigned int *left)
 {
 	const struct mkvm_memslot *slot = mkvm_gfn_to_slot(vm, gpa >> PAGE_SHIFT);
 

@@ -90,6 +90,7 @@ struct mkvm_memslots {
  * @vcpus:		valid below @nr_vcpus; entries never change until the VM dies
  * @slots_lock:		serialises changes of the memory slots
  * @memslots:		read under @srcu, replaced under @slots_lock
+ * @slots_generation:	counts the replacements, after each
  * @srcu:		readers of @memslots may sleep (page faults)
  * @notifier:		host page-table changes reach us here
  * @mmu_lock:		second-level page tables: read to install, write to remove;
@@ -112,6 +113,7 @@ struct mkvm {
 
 	struct mutex slots_lock;
 	struct mkvm_memslots __rcu *memslots;
+	u64 slots_generation;
 	struct srcu_struct srcu;
 
 	struct mmu_notifier notifier;
@@ -238,6 +240,7 @@ void mkvm_memslots_free(struct mkvm *vm);
 int mkvm_set_memory_region(struct mkvm *vm,
 			   const struct kvm_userspace_memory_region *region);
 const struct mkvm_memslot *mkvm_gfn_to_slot(struct mkvm *vm, gfn_t gfn);
+void __user *mkvm_gpa_to_user(struct mkvm *vm, gpa_t gpa, unsigned int *left);
 int mkvm_read_guest(struct mkvm *vm, gpa_t gpa, void *data, unsigned int len);
 int mkvm_write_guest(struct mkvm *vm, gpa_t gpa, const void *data, unsigned int len);
 int mkvm_cmpxchg_guest(struct mkvm *vm, gpa_t gpa, u64 old, u64 new, unsigned int size);

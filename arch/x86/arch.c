@@ -5,6 +5,7 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#include <asm/nospec-branch.h>
 
 #include "host.h"
 #include "mmu/tdp.h"
@@ -15,14 +16,25 @@ struct mkvm_x86_caps mkvm_caps __ro_after_init;
 
 /* --- The module ------------------------------------------------------------------------ */
 
+/* The CPU itself is asked: the kernel forgets the feature when it is locked off. */
+static const struct mkvm_x86_ops * __init mkvm_choose_backend(void)
+{
+	if (cpuid_ecx(1) & BIT(X86_FEATURE_VMX & 31))
+		return &vmx_ops;
+	if (cpuid_eax(0x80000000) >= 0x80000001 &&
+	    cpuid_ecx(0x80000001) & BIT(X86_FEATURE_SVM & 31))
+		return &svm_ops;
+	return NULL;
+}
+
 /* See virt/arch.h. */
 int __init mkvm_arch_init(void)
 {
 	int r;
 
-	/* The CPU itself is asked: the kernel forgets the feature when it is locked off. */
-	if (!(cpuid_ecx(1) & BIT(X86_FEATURE_VMX & 31))) {
-		pr_err("this CPU has no VMX, or the firmware hides it: nothing to run guests with; look for \"vmx\" in /proc/cpuinfo and in the firmware's setup\n");
+	mkvm_ops = mkvm_choose_backend();
+	if (!mkvm_ops) {
+		pr_err("this CPU has neither VMX nor SVM, or the firmware hides it: nothing to run guests with; look for \"vmx\" or \"svm\" in /proc/cpuinfo and in the firmware's setup\n");
 		return -ENODEV;
 	}
 	if (mkvm_host_kvm_present()) {
@@ -35,7 +47,6 @@ int __init mkvm_arch_init(void)
 		return -EOPNOTSUPP;
 	}
 
-	mkvm_ops = &vmx_ops;
 	r = mkvm_ops->setup();
 	if (r)
 		return r;
@@ -125,6 +136,26 @@ static long mkvm_set_identity_map_addr(struct mkvm *vm, u64 __user *arg)
 	return r;
 }
 
+static long mkvm_vm_enable_cap(struct mkvm *vm, const struct kvm_enable_cap __user *arg)
+{
+	struct kvm_enable_cap cap;
+
+	if (copy_from_user(&cap, arg, sizeof(cap)))
+		return -EFAULT;
+	if (cap.flags)
+		return -EINVAL;
+
+	switch (cap.cap) {
+	case KVM_CAP_DISABLE_QUIRKS2:
+		if (cap.args[0] & ~(u64)MKVM_QUIRKS)
+			return -EINVAL;
+		WRITE_ONCE(vm->arch.disabled_quirks, cap.args[0]);
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
 /* See virt/arch.h. */
 long mkvm_arch_vm_ioctl(struct mkvm *vm, unsigned int ioctl, unsigned long arg)
 {
@@ -133,12 +164,18 @@ long mkvm_arch_vm_ioctl(struct mkvm *vm, unsigned int ioctl, unsigned long arg)
 		return mkvm_set_tss_addr(arg);
 	case KVM_SET_IDENTITY_MAP_ADDR:
 		return mkvm_set_identity_map_addr(vm, (u64 __user *)arg);
+	case KVM_ENABLE_CAP:
+		return mkvm_vm_enable_cap(vm, (struct kvm_enable_cap __user *)arg);
 	default:
 		return -ENOTTY;
 	}
 }
 
 /* --- A vCPU ------------------------------------------------------------------------------ */
+
+static atomic64_t mkvm_vcpu_serial = ATOMIC64_INIT(0);
+/* Which vCPU trained the branch predictors of this CPU last. */
+static DEFINE_PER_CPU(u64, mkvm_last_serial);
 
 /* See virt/arch.h. */
 int mkvm_arch_vcpu_create(struct mkvm_vcpu *vcpu)
@@ -155,6 +192,7 @@ int mkvm_arch_vcpu_create(struct mkvm_vcpu *vcpu)
 	if (r)
 		goto out_fpu;
 
+	vcpu->arch.serial = atomic64_inc_return(&mkvm_vcpu_serial);
 	mkvm_cpuid_apply(vcpu);
 	mkvm_vcpu_load(vcpu);
 	mkvm_vcpu_reset(vcpu);
@@ -183,6 +221,11 @@ void mkvm_arch_vcpu_destroy(struct mkvm_vcpu *vcpu)
 void mkvm_arch_vcpu_load(struct mkvm_vcpu *vcpu, int cpu)
 {
 	mkvm_ops->vcpu_load(vcpu, cpu);
+	/* Another guest may have trained the branch predictors for this one. */
+	if (this_cpu_read(mkvm_last_serial) != vcpu->arch.serial) {
+		this_cpu_write(mkvm_last_serial, vcpu->arch.serial);
+		indirect_branch_prediction_barrier();
+	}
 }
 
 /* See virt/arch.h. */

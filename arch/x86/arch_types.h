@@ -19,8 +19,8 @@ struct mkvm_vcpu;
 struct svm_vcpu;
 struct vmx_vcpu;
 
-/* Size of the exit counters: VMX has basic exit reasons up to 74. */
-#define MKVM_ARCH_NR_EXITS		80
+/* Size of the exit counters: SVM has exit codes up to 0xa7, and some from 0x400 on. */
+#define MKVM_ARCH_NR_EXITS		176
 /* The run struct, then the page for port I/O data. */
 #define MKVM_ARCH_VCPU_MMAP_PAGES	2
 #define MKVM_PIO_PAGE_OFFSET		1
@@ -196,6 +196,7 @@ struct mkvm_mmio {
  * @event:	to inject at the next entry
  * @triple_fault: the guest is shut down
  * @fpu:	x87, SSE, AVX state while the host's is loaded
+ * @serial:	unlike that of any other vCPU, dead ones included
  * @has_run:	the guest was entered: CPUID is fixed
  * @cpuid:	what KVM_SET_CPUID2 gave, or NULL
  * @cpuid_nent:	entries in it
@@ -244,6 +245,7 @@ struct mkvm_vcpu_arch {
 
 	struct fpu_guest fpu;
 
+	u64 serial;
 	bool has_run;
 	struct kvm_cpuid_entry2 *cpuid;
 	unsigned int cpuid_nent;
@@ -270,11 +272,13 @@ struct mkvm_vcpu_arch {
  * struct mkvm_arch - the x86 part of a VM
  * @tdp_root:	top table of the second-level paging structures
  * @tsc_offset:	what vCPUs start with, so that their TSCs agree
+ * @disabled_quirks: KVM_X86_QUIRK_* that userspace has turned off. Lock: none, one word
  * @dumped:	the state of a vCPU was printed once already
  */
 struct mkvm_arch {
 	u64 *tdp_root;
 	u64 tsc_offset;
+	u64 disabled_quirks;
 	unsigned long dumped;
 };
 

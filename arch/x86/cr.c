@@ -302,13 +302,19 @@ mkvm_run_t mkvm_handle_mov_to_cr(struct mkvm_vcpu *vcpu, unsigned int cr, enum m
 /**
  * mkvm_handle_mov_from_cr() - MOV from a control register
  * @vcpu: the vCPU
- * @cr: 3 or 8; the others do not exit
+ * @cr: 3, 4, 8 or 0: which of them exit depends on the vendor
  * @reg: destination register
  */
 mkvm_run_t mkvm_handle_mov_from_cr(struct mkvm_vcpu *vcpu, unsigned int cr,
 				   enum mkvm_reg reg)
 {
 	switch (cr) {
+	case 0:
+		mkvm_reg_write(vcpu, reg, vcpu->arch.cr0);
+		break;
+	case 4:
+		mkvm_reg_write(vcpu, reg, vcpu->arch.cr4);
+		break;
 	case 3:
 		mkvm_reg_write(vcpu, reg, mkvm_reg_read(vcpu, MKVM_REG_CR3));
 		break;
@@ -340,6 +346,83 @@ mkvm_run_t mkvm_handle_lmsw(struct mkvm_vcpu *vcpu, u16 source)
 
 	cr0 = (cr0 & ~0xeull) | (source & 0xf);
 	return mkvm_complete_insn(vcpu, mkvm_set_cr0(vcpu, cr0));
+}
+
+/*
+ * LMSW and SMSW for a vendor that does not report their operands.
+ * Return: 0, EINVAL with the fault, or another error of the access.
+ */
+static int mkvm_msw_operand(struct mkvm_vcpu *vcpu, const struct x86_insn *insn, bool write,
+			    u16 *msw, struct x86_fault *fault)
+{
+	struct x86_cpu cpu;
+	u64 linear;
+	int r;
+
+	mkvm_x86_cpu(vcpu, &cpu);
+	r = x86_insn_linear(insn, &cpu, sizeof(*msw), write, &linear, fault);
+	if (r)
+		return r;
+	if (write)
+		return mkvm_write_gva(vcpu, linear, msw, sizeof(*msw), fault);
+	return mkvm_read_gva(vcpu, linear, MKVM_GVA_READ, msw, sizeof(*msw), fault);
+}
+
+static mkvm_run_t mkvm_msw_failed(struct mkvm_vcpu *vcpu, int err, const struct x86_fault *fault)
+{
+	switch (err) {
+	case -EINVAL:
+		mkvm_queue_fault(vcpu, fault);
+		return MKVM_RUN_GUEST;
+	case -EAGAIN:
+		return MKVM_RUN_GUEST;
+	default:
+		/* The operand is not in memory. */
+		return mkvm_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION, 0, NULL);
+	}
+}
+
+/**
+ * mkvm_handle_lmsw_insn() - LMSW, decoded from the instruction
+ * @vcpu: the vCPU; vm->srcu held
+ * @insn: the instruction
+ */
+mkvm_run_t mkvm_handle_lmsw_insn(struct mkvm_vcpu *vcpu, const struct x86_insn *insn)
+{
+	struct x86_fault fault;
+	u16 msw;
+	int r;
+
+	if (insn->opnd[0].kind == X86_OPND_REG)
+		return mkvm_handle_lmsw(vcpu, mkvm_reg_read(vcpu, insn->opnd[0].reg));
+	r = mkvm_msw_operand(vcpu, insn, false, &msw, &fault);
+	return r ? mkvm_msw_failed(vcpu, r, &fault) : mkvm_handle_lmsw(vcpu, msw);
+}
+
+/**
+ * mkvm_handle_smsw_insn() - SMSW: a register gets as much of CR0 as it holds, memory 16 bits
+ * @vcpu: the vCPU; vm->srcu held
+ * @insn: the instruction
+ */
+mkvm_run_t mkvm_handle_smsw_insn(struct mkvm_vcpu *vcpu, const struct x86_insn *insn)
+{
+	const struct x86_opnd *dst = &insn->opnd[0];
+	u64 cr0 = vcpu->arch.cr0;
+	struct x86_fault fault;
+	u16 msw = cr0;
+	int r;
+
+	if (dst->kind == X86_OPND_REG) {
+		if (dst->size == 2)
+			cr0 = (mkvm_reg_read(vcpu, dst->reg) & ~0xffffull) | msw;
+		mkvm_reg_write(vcpu, dst->reg, cr0);
+	} else {
+		r = mkvm_msw_operand(vcpu, insn, true, &msw, &fault);
+		if (r)
+			return mkvm_msw_failed(vcpu, r, &fault);
+	}
+	mkvm_skip_instruction(vcpu);
+	return MKVM_RUN_GUEST;
 }
 
 static u64 mkvm_read_dr(struct mkvm_vcpu *vcpu, unsigned int dr)

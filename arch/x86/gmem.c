@@ -38,6 +38,21 @@ static const struct gwalk_ops mkvm_walk_ops = {
  */
 int mkvm_translate(struct mkvm_vcpu *vcpu, u64 gva, u32 access, struct gwalk_result *res)
 {
+	return mkvm_translate_path(vcpu, gva, access, res, NULL);
+}
+
+/**
+ * mkvm_translate_path() - mkvm_translate() that also says how it got there
+ * @vcpu: the vCPU, loaded; vm->srcu held
+ * @gva: linear address
+ * @access: GWALK_* flags
+ * @res: see gwalk()
+ * @path: the entries that were used; NULL: not wanted
+ * Return: as gwalk().
+ */
+int mkvm_translate_path(struct mkvm_vcpu *vcpu, u64 gva, u32 access, struct gwalk_result *res,
+			struct gwalk_path *path)
+{
 	struct gwalk_ctx ctx = {
 		.ops = &mkvm_walk_ops,
 		.priv = vcpu,
@@ -51,6 +66,7 @@ int mkvm_translate(struct mkvm_vcpu *vcpu, u64 gva, u32 access, struct gwalk_res
 		.pse36 = true,
 		.gbpages = true,
 		.amd = mkvm_caps.amd,
+		.path = path,
 	};
 
 	/* Linear addresses wrap at 4 GiB outside 64-bit mode. */
@@ -93,6 +109,39 @@ int mkvm_read_gva(struct mkvm_vcpu *vcpu, u64 gva, u32 access, void *data,
 		len -= n;
 	}
 	return 0;
+}
+
+/**
+ * mkvm_write_gva() - copy to guest-linear memory
+ * @vcpu: the vCPU, loaded; vm->srcu held
+ * @gva: first byte
+ * @data: source
+ * @len: bytes, at most a page; may cross a page boundary
+ * @fault: filled for EINVAL
+ *
+ * Return: 0; EINVAL (the guest gets @fault, nothing is written); EFAULT (not memory); others as
+ * gwalk().
+ */
+int mkvm_write_gva(struct mkvm_vcpu *vcpu, u64 gva, const void *data, unsigned int len,
+		   struct x86_fault *fault)
+{
+	unsigned int first = min_t(unsigned int, len, PAGE_SIZE - offset_in_page(gva));
+	struct gwalk_result low, high;
+	int r;
+
+	r = mkvm_translate(vcpu, gva, GWALK_WRITE, &low);
+	if (r == -EINVAL)
+		*fault = low.fault;
+	if (!r && first < len) {
+		r = mkvm_translate(vcpu, gva + first, GWALK_WRITE, &high);
+		if (r == -EINVAL)
+			*fault = high.fault;
+	}
+	if (!r)
+		r = mkvm_write_guest(vcpu->vm, low.gpa, data, first);
+	if (!r && first < len)
+		r = mkvm_write_guest(vcpu->vm, high.gpa, data + first, len - first);
+	return r;
 }
 
 /* --- The decoder's view ------------------------------------------------------------ */

@@ -49,6 +49,24 @@ bool mkvm_host_vmxe_anywhere(void)
 	return any;
 }
 
+static void mkvm_check_svme(void *any)
+{
+	u64 efer;
+
+	if (!rdmsrl_safe(MSR_EFER, &efer) && efer & EFER_SVME)
+		*(bool *)any = true;
+}
+
+/** mkvm_host_svme_anywhere() - has somebody set EFER.SVME on any CPU?
+ * Context: may sleep (waits for the other CPUs). */
+bool mkvm_host_svme_anywhere(void)
+{
+	bool any = false;
+
+	on_each_cpu(mkvm_check_svme, &any, 1);
+	return any;
+}
+
 /**
  * mkvm_host_set_vmxe() - set CR4.VMXE on this CPU, in the kernel's books too
  *

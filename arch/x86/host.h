@@ -46,6 +46,7 @@ void mkvm_host_restore_segs(struct mkvm_host_segs *segs);
 
 bool mkvm_host_kvm_present(void);
 bool mkvm_host_vmxe_anywhere(void);
+bool mkvm_host_svme_anywhere(void);
 void mkvm_host_set_vmxe(void);
 void mkvm_host_clear_vmxe(void);
 void mkvm_host_register_emergency(void (*callback)(void));

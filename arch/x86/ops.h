@@ -37,12 +37,12 @@
  *		interrupts are on, switch host segments and MSRs if not done since
  *		@vcpu_load. Interrupts off
  * @inject:	put vcpu->arch.event into the control block
- * @enter:	run the guest until it exits. Interrupts off; returns with interrupts off,
- *		a host NMI or #MC that caused the exit delivered. Fills exit information
- *		and vcpu->arch.event (an event that must be delivered again)
- * @exit_is_quick: may @handle_exit run for this exit with interrupts off?
+ * @enter:	write what is dirty and run the guest until it exits. Interrupts off; returns
+ *		with interrupts off, a host NMI or #MC that caused the exit delivered. Fills
+ *		vcpu->arch.event (an event that must be delivered again). Returns whether
+ *		@handle_exit may run with interrupts off
  * @handle_exit: decode the last exit and call common code
- * @exit_name:	name of a basic exit reason, NULL when there is none
+ * @exit_name:	name of an exit counter (vcpu->stat.exit_reason[]), NULL when there is none
  * @flush_tlb:	drop this vCPU's translations, second-level and combined. Preemption off
  *
  * State, loaded, preemption on:
@@ -71,8 +71,7 @@ struct mkvm_x86_ops {
 
 	void (*prepare)(struct mkvm_vcpu *vcpu);
 	void (*inject)(struct mkvm_vcpu *vcpu);
-	void (*enter)(struct mkvm_vcpu *vcpu);
-	bool (*exit_is_quick)(struct mkvm_vcpu *vcpu);
+	bool (*enter)(struct mkvm_vcpu *vcpu);
 	mkvm_run_t (*handle_exit)(struct mkvm_vcpu *vcpu);
 	const char *(*exit_name)(unsigned int nr);
 	void (*flush_tlb)(struct mkvm_vcpu *vcpu);

@@ -113,20 +113,26 @@ static void mkvm_load_guest_drs(struct mkvm_vcpu *vcpu)
 	set_debugreg(vcpu->arch.db[3], 3);
 }
 
-/* One entry and exit. Interrupts off before and after. */
-static void mkvm_enter_once(struct mkvm_vcpu *vcpu)
+/*
+ * One entry and exit. Interrupts off before and after.
+ * Return: whether the exit can be handled like that.
+ */
+static bool mkvm_enter_once(struct mkvm_vcpu *vcpu)
 {
+	bool quick;
+
 	if (vcpu->arch.event.type != MKVM_EVENT_NONE)
 		mkvm_ops->inject(vcpu);
 	trace_mkvm_entry(vcpu);
 	mkvm_load_guest_drs(vcpu);
 	mkvm_xcr0_load_guest(vcpu);
 
-	mkvm_ops->enter(vcpu);
+	quick = mkvm_ops->enter(vcpu);
 
 	mkvm_xcr0_load_host(vcpu);
 	mkvm_host_restore_dr7();
 	vcpu->stat.exits++;
+	return quick;
 }
 
 /* Is there a reason not to enter the guest? Interrupts off, mode set. */
@@ -164,8 +170,7 @@ static bool mkvm_enter_guest(struct mkvm_vcpu *vcpu, mkvm_run_t *ret)
 
 	*ret = MKVM_RUN_GUEST;
 	while (budget-- && !mkvm_must_leave(vcpu)) {
-		mkvm_enter_once(vcpu);
-		if (!mkvm_ops->exit_is_quick(vcpu)) {
+		if (!mkvm_enter_once(vcpu)) {
 			unhandled = true;
 			break;
 		}

@@ -11,6 +11,7 @@
  */
 
 #include <linux/tracepoint.h>
+#include <uapi/asm/svm.h>
 #include <uapi/asm/vmx.h>
 
 #include "x86.h"
@@ -42,28 +43,38 @@ TRACE_EVENT(mkvm_entry,
 		  __entry->vector)
 );
 
+/*
+ * info1, info2: Intel: exit qualification and guest-physical address; AMD: EXITINFO1 and 2.
+ * intr_info: Intel: VM-exit interruption information; AMD: EXITINTINFO.
+ */
 TRACE_EVENT(mkvm_exit,
-	TP_PROTO(struct mkvm_vcpu *vcpu, u32 reason, u64 qualification, u32 intr_info),
-	TP_ARGS(vcpu, reason, qualification, intr_info),
+	TP_PROTO(struct mkvm_vcpu *vcpu, u32 reason, u64 info1, u64 info2, u32 intr_info),
+	TP_ARGS(vcpu, reason, info1, info2, intr_info),
 	TP_STRUCT__entry(
 		__field(int, vcpu_id)
+		__field(bool, amd)
 		__field(u32, reason)
 		__field(unsigned long, rip)
-		__field(u64, qualification)
+		__field(u64, info1)
+		__field(u64, info2)
 		__field(u32, intr_info)
 	),
 	TP_fast_assign(
 		__entry->vcpu_id = vcpu->id;
+		__entry->amd = mkvm_caps.amd;
 		__entry->reason = reason;
 		__entry->rip = mkvm_rip(vcpu);
-		__entry->qualification = qualification;
+		__entry->info1 = info1;
+		__entry->info2 = info2;
 		__entry->intr_info = intr_info;
 	),
-	TP_printk("vcpu %d reason %s%s rip 0x%lx qualification 0x%llx intr_info 0x%x",
+	TP_printk("vcpu %d reason %s%s rip 0x%lx info1 0x%llx info2 0x%llx intr_info 0x%x",
 		  __entry->vcpu_id,
-		  __print_symbolic(__entry->reason & 0xffff, VMX_EXIT_REASONS),
-		  __entry->reason & VMX_EXIT_REASONS_FAILED_VMENTRY ? " (failed entry)" : "",
-		  __entry->rip, __entry->qualification, __entry->intr_info)
+		  __entry->amd ? __print_symbolic(__entry->reason, SVM_EXIT_REASONS) :
+			__print_symbolic(__entry->reason & 0xffff, VMX_EXIT_REASONS),
+		  !__entry->amd && __entry->reason & VMX_EXIT_REASONS_FAILED_VMENTRY ?
+			" (failed entry)" : "",
+		  __entry->rip, __entry->info1, __entry->info2, __entry->intr_info)
 );
 
 TRACE_EVENT(mkvm_hypercall,

@@ -11,6 +11,7 @@
 #include "regs.h"
 #include "decode.h"
 
+struct gwalk_path;
 struct gwalk_result;
 
 /* --- cpuid.c ---------------------------------------------------------------- */
@@ -47,6 +48,8 @@ mkvm_run_t mkvm_handle_mov_from_cr(struct mkvm_vcpu *vcpu, unsigned int cr,
 				   enum mkvm_reg reg);
 mkvm_run_t mkvm_handle_clts(struct mkvm_vcpu *vcpu);
 mkvm_run_t mkvm_handle_lmsw(struct mkvm_vcpu *vcpu, u16 source);
+mkvm_run_t mkvm_handle_lmsw_insn(struct mkvm_vcpu *vcpu, const struct x86_insn *insn);
+mkvm_run_t mkvm_handle_smsw_insn(struct mkvm_vcpu *vcpu, const struct x86_insn *insn);
 mkvm_run_t mkvm_handle_mov_dr(struct mkvm_vcpu *vcpu, unsigned int dr, enum mkvm_reg reg,
 			      bool to_dr);
 mkvm_run_t mkvm_handle_db(struct mkvm_vcpu *vcpu, u64 dr6_bits);
@@ -62,8 +65,12 @@ mkvm_run_t mkvm_inject_gp(struct mkvm_vcpu *vcpu);
 /* --- gmem.c: guest-linear memory --------------------------------------------- */
 #define MKVM_GVA_READ	0
 int mkvm_translate(struct mkvm_vcpu *vcpu, u64 gva, u32 access, struct gwalk_result *res);
+int mkvm_translate_path(struct mkvm_vcpu *vcpu, u64 gva, u32 access, struct gwalk_result *res,
+			struct gwalk_path *path);
 int mkvm_read_gva(struct mkvm_vcpu *vcpu, u64 gva, u32 access, void *data,
 		  unsigned int len, struct x86_fault *fault);
+int mkvm_write_gva(struct mkvm_vcpu *vcpu, u64 gva, const void *data, unsigned int len,
+		   struct x86_fault *fault);
 void mkvm_x86_cpu(struct mkvm_vcpu *vcpu, struct x86_cpu *cpu);
 int mkvm_fetch_insn(struct mkvm_vcpu *vcpu, const struct x86_cpu *cpu,
 		    struct x86_insn *insn, u8 bytes[X86_INSN_MAX], unsigned int *nr);
@@ -95,8 +102,12 @@ mkvm_run_t mkvm_handle_pio(struct mkvm_vcpu *vcpu, const struct mkvm_pio_exit *p
 /* --- mmio.c ------------------------------------------------------------------ */
 mkvm_run_t mkvm_handle_mmio(struct mkvm_vcpu *vcpu, gpa_t gpa);
 
+/* What KVM does in its own way unless it is told not to, and minikvm too. */
+#define MKVM_QUIRKS	KVM_X86_QUIRK_FIX_HYPERCALL_INSN
+
 /* --- hypercall.c --------------------------------------------------------------- */
 mkvm_run_t mkvm_handle_hypercall(struct mkvm_vcpu *vcpu);
+mkvm_run_t mkvm_handle_ud(struct mkvm_vcpu *vcpu);
 
 /* --- mmu/fault.c ----------------------------------------------------------------- */
 
@@ -130,6 +141,7 @@ mkvm_run_t mkvm_handle_skip(struct mkvm_vcpu *vcpu);
 int mkvm_extension(unsigned long cap);
 
 /* The two backends; named by arch.c only. */
+extern const struct mkvm_x86_ops svm_ops;
 extern const struct mkvm_x86_ops vmx_ops;
 
 #endif

@@ -25,7 +25,6 @@
 #define PTE_G		(1ULL << 8)
 #define PTE_XD		(1ULL << 63)
 
-#define MAX_LEVELS	5
 
 /* Bits @hi to @lo, both included; none when @hi is below @lo. */
 static u64 bits(unsigned int hi, unsigned int lo)
@@ -59,7 +58,7 @@ struct walk {
 	struct {
 		u64 gpa;
 		u64 val;
-	} used[MAX_LEVELS];
+	} used[GWALK_MAX_LEVELS];
 
 	/* Of all entries used. */
 	bool writable;
@@ -357,6 +356,7 @@ static int set_flags(struct walk *w)
 					w->mode.entry_size, old, new);
 		if (ret)
 			return ret;
+		w->used[i].val = new;
 	}
 	return 0;
 }
@@ -377,6 +377,15 @@ static int walk_once(struct walk *w, struct gwalk_result *res)
 		return page_fault(w, error_code, res);
 	}
 	return set_flags(w);
+}
+
+static void report_path(const struct walk *w, struct gwalk_path *path)
+{
+	path->nr = w->nr;
+	for (unsigned int i = 0; i < w->nr; i++) {
+		path->gpa[i] = w->used[i].gpa;
+		path->value[i] = w->used[i].val;
+	}
 }
 
 int gwalk(const struct gwalk_ctx *ctx, u64 gva, u32 access,
@@ -408,6 +417,8 @@ int gwalk(const struct gwalk_ctx *ctx, u64 gva, u32 access,
 	if (ret)
 		return ret;
 
+	if (ctx->path)
+		report_path(&w, ctx->path);
 	res->gpa = page_address(&w);
 	res->page_size = 1ULL << (12 + w.mode.index_bits * (w.level - 1));
 	res->writable = w.writable;

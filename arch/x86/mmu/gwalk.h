@@ -43,6 +43,20 @@ struct gwalk_ops {
 		       u64 new);
 };
 
+#define GWALK_MAX_LEVELS	5
+
+/**
+ * struct gwalk_path - the paging-structure entries of a walk, from the root
+ * @gpa: where each is
+ * @value: what it holds, flags set by the walk included
+ * @nr: how many; PDPTEs of PAE paging are not among them
+ */
+struct gwalk_path {
+	u64 gpa[GWALK_MAX_LEVELS];
+	u64 value[GWALK_MAX_LEVELS];
+	u8 nr;
+};
+
 /**
  * struct gwalk_ctx - everything a walk depends on
  * @ops: page-table memory
@@ -60,6 +74,7 @@ struct gwalk_ops {
  * @pse36: 4 MByte pages have physical addresses above 4 GByte (CPUID PSE-36)
  * @gbpages: 1 GByte pages exist (CPUID Page1GB)
  * @amd: bit 8 is reserved in PML4E and PML5E, as on AMD
+ * @path: filled when 0 is returned; NULL: not wanted
  */
 struct gwalk_ctx {
 	const struct gwalk_ops *ops;
@@ -76,6 +91,7 @@ struct gwalk_ctx {
 	bool pse36;
 	bool gbpages;
 	bool amd;
+	struct gwalk_path *path;
 };
 
 /**

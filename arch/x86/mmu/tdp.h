@@ -42,9 +42,11 @@ struct tdp_format {
 	u64 addr;
 };
 
-/* The format for EPT; see ept.c. */
+/* The two formats; see ept.c and npt.c. */
 extern const struct tdp_format ept_format;
 u64 ept_pointer(struct mkvm *vm);
+extern struct tdp_format npt_format;
+void npt_setup(void);
 
 int mkvm_tdp_init(struct mkvm *vm);
 void mkvm_tdp_destroy(struct mkvm *vm);

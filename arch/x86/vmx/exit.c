@@ -71,6 +71,8 @@ static mkvm_run_t vmx_exit_exception_nmi(struct mkvm_vcpu *vcpu)
 	switch (vector) {
 	case X86_TRAP_DB:
 		return vmx_exit_debug(vcpu, info);
+	case X86_TRAP_UD:
+		return mkvm_handle_ud(vcpu);
 	case X86_TRAP_AC:
 		mkvm_queue_exception_e(vcpu, X86_TRAP_AC, vmcs_read32(VM_EXIT_INTR_ERROR_CODE));
 		return MKVM_RUN_GUEST;
@@ -174,18 +176,6 @@ static mkvm_run_t vmx_exit_ept_misconfig(struct mkvm_vcpu *vcpu)
 
 /* --- The table ----------------------------------------------------------------------------------- */
 
-/**
- * struct vmx_exit_row - a basic exit reason
- * @name: the kernel's name for it (asm/vmx.h)
- * @handler: NULL: unexpected
- * @quick: the handler needs nothing but the vCPU and may run with interrupts off
- */
-struct vmx_exit_row {
-	const char *name;
-	mkvm_run_t (*handler)(struct mkvm_vcpu *vcpu);
-	bool quick;
-};
-
 #define QUICK(reason, fn)	[EXIT_REASON_##reason] = { #reason, fn, true }
 #define ROW(reason, fn)		[EXIT_REASON_##reason] = { #reason, fn, false }
 /* Not in the 6.1 kernel's header: by number. */
@@ -268,7 +258,10 @@ static const struct vmx_exit_row vmx_exit_table[] = {
 
 static_assert(ARRAY_SIZE(vmx_exit_table) <= MKVM_ARCH_NR_EXITS);
 
-static const struct vmx_exit_row *vmx_exit_row(u32 reason)
+/** vmx_exit_row() - the row of an exit reason
+ * @reason: the field, flags included
+ * Return: never NULL. */
+const struct vmx_exit_row *vmx_exit_row(u32 reason)
 {
 	static const struct vmx_exit_row unknown;
 	u16 basic = reason;
@@ -291,25 +284,16 @@ static bool vmx_entry_failed(const struct vmx_vcpu *vmx)
 	return vmx->fail || vmx->exit_reason & VMX_EXIT_REASONS_FAILED_VMENTRY;
 }
 
-/** vmx_exit_is_quick() - see struct mkvm_x86_ops
- * @vcpu: the vCPU */
-bool vmx_exit_is_quick(struct mkvm_vcpu *vcpu)
-{
-	struct vmx_vcpu *vmx = to_vmx(vcpu);
-
-	return !vmx_entry_failed(vmx) && vmx_exit_row(vmx->exit_reason)->quick;
-}
-
 /** vmx_handle_exit() - see struct mkvm_x86_ops
  * @vcpu: the vCPU */
 mkvm_run_t vmx_handle_exit(struct mkvm_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	const struct vmx_exit_row *row;
 	u16 basic = vmx->exit_reason;
 
 	if (trace_mkvm_exit_enabled() && !vmx->fail)
 		trace_mkvm_exit(vcpu, vmx->exit_reason, vmcs_readl(EXIT_QUALIFICATION),
+				vmcs_read64(GUEST_PHYSICAL_ADDRESS),
 				vmcs_read32(VM_EXIT_INTR_INFO));
 	if (unlikely(vmx_entry_failed(vmx))) {
 		vmx_dump(vcpu);
@@ -318,6 +302,5 @@ mkvm_run_t vmx_handle_exit(struct mkvm_vcpu *vcpu)
 	if (basic < MKVM_ARCH_NR_EXITS)
 		vcpu->stat.exit_reason[array_index_nospec(basic, MKVM_ARCH_NR_EXITS)]++;
 
-	row = vmx_exit_row(basic);
-	return row->handler ? row->handler(vcpu) : vmx_exit_unexpected(vcpu);
+	return vmx->exit->handler ? vmx->exit->handler(vcpu) : vmx_exit_unexpected(vcpu);
 }

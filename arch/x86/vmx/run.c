@@ -201,7 +201,7 @@ static void vmx_deliver_host_event(void)
 
 /** vmx_enter() - see struct mkvm_x86_ops
  * @vcpu: the vCPU */
-void vmx_enter(struct mkvm_vcpu *vcpu)
+bool vmx_enter(struct mkvm_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	u32 vectoring;
@@ -210,7 +210,7 @@ void vmx_enter(struct mkvm_vcpu *vcpu)
 		/* The machine goes down, or the CPU could not be enabled. */
 		vmx->fail = true;
 		vmx->exit_reason = 0;
-		return;
+		return false;
 	}
 	vmx_write_dirty(vcpu);
 	vmx_enter_exit(vcpu, vmx);
@@ -221,7 +221,7 @@ void vmx_enter(struct mkvm_vcpu *vcpu)
 	if (unlikely(vmx->fail)) {
 		vmx->exit_reason = vmcs_read32(VM_INSTRUCTION_ERROR);
 		vmx_withdraw_event();
-		return;
+		return false;
 	}
 	vmx->exit_reason = vmcs_read32(VM_EXIT_REASON);
 	if (unlikely(vmx->exit_reason & VMX_EXIT_REASONS_FAILED_VMENTRY)) {
@@ -229,15 +229,20 @@ void vmx_enter(struct mkvm_vcpu *vcpu)
 		if ((u16)vmx->exit_reason == EXIT_REASON_MCE_DURING_VMENTRY)
 			mkvm_host_machine_check();
 		vmx_withdraw_event();
-		return;
+		return false;
 	}
 
 	vmx->launched = true;
 	vcpu->arch.regs_avail &= ~MKVM_CACHED_REGS;
 	vcpu->arch.event.type = MKVM_EVENT_NONE;
+	vmx->exit = vmx_exit_row(vmx->exit_reason);
+	/* Instructions exit before they deliver anything: no vectoring information to read. */
+	if (vmx->exit->quick)
+		return true;
 	vectoring = vmcs_read32(IDT_VECTORING_INFO_FIELD);
 	if (unlikely(vectoring & VECTORING_INFO_VALID_MASK))
 		vmx_requeue_event(vcpu, vectoring);
 	if (vmx->exit_reason == EXIT_REASON_EXCEPTION_NMI)
 		vmx_deliver_host_event();
+	return false;
 }

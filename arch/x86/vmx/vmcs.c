@@ -17,7 +17,6 @@
 #include <asm/cpu_entry_area.h>
 #include <asm/desc.h>
 #include <asm/msr.h>
-#include <asm/nospec-branch.h>
 #include <asm/trapnr.h>
 
 #include "../mmu/tdp.h"
@@ -175,8 +174,6 @@ void vmx_vmcs_load(struct mkvm_vcpu *vcpu, int cpu)
 	if (this_cpu_read(vmx_current) != vmx) {
 		this_cpu_write(vmx_current, vmx);
 		vmx_vmptrld(vmx->vmcs_pa);
-		/* Another guest may have trained the branch predictors for this one. */
-		indirect_branch_prediction_barrier();
 	}
 	if (moved) {
 		vmx_write_cpu_state(cpu);
@@ -258,9 +255,11 @@ static void vmx_write_controls(struct mkvm_vcpu *vcpu)
 	vmcs_write32(SECONDARY_VM_EXEC_CONTROL, cpu2);
 	/*
 	 * #MC belongs to the host. #DB and #AC can be raised again by their own delivery, without
-	 * end and with interrupts blocked, so they must exit.
+	 * end and with interrupts blocked, so they must exit. #UD: the hypercall of the other
+	 * vendor.
 	 */
-	vmcs_write32(EXCEPTION_BITMAP, BIT(X86_TRAP_MC) | BIT(X86_TRAP_DB) | BIT(X86_TRAP_AC));
+	vmcs_write32(EXCEPTION_BITMAP, BIT(X86_TRAP_MC) | BIT(X86_TRAP_DB) |
+				       BIT(X86_TRAP_AC) | BIT(X86_TRAP_UD));
 	vmcs_write32(PAGE_FAULT_ERROR_CODE_MASK, 0);
 	vmcs_write32(PAGE_FAULT_ERROR_CODE_MATCH, 0);
 	vmcs_write64(IO_BITMAP_A, __pa(vmx_io_bitmap));

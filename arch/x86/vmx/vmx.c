@@ -157,7 +157,6 @@ const struct mkvm_x86_ops vmx_ops = {
 	.prepare	= vmx_prepare,
 	.inject		= vmx_inject,
 	.enter		= vmx_enter,
-	.exit_is_quick	= vmx_exit_is_quick,
 	.handle_exit	= vmx_handle_exit,
 	.exit_name	= vmx_exit_name,
 	.flush_tlb	= vmx_flush_tlb,

@@ -53,6 +53,7 @@ enum vmx_lazy_msr {
 
 /**
  * struct vmx_vcpu - the Intel part of a vCPU
+ * @host_rsp:	what the VMCS holds in HOST_RSP; first, because enter.S uses it
  * @vmcs:	its VMCS region
  * @vmcs_pa:	physical address of it
  * @cpu:	CPU on which the VMCS is active (may be cached), -1: none
@@ -61,9 +62,9 @@ enum vmx_lazy_msr {
  * @vpid:	tag of its translations, 0: none was free
  * @fail:	the last entry failed before it began (VMfail)
  * @exit_reason: exit-reason field of the last exit, or the VM-instruction error
+ * @exit:	its row
  * @host_debugctl: the host's, which VM exit clears
- * @host_rsp:	what the VMCS holds in HOST_RSP; likewise the two that follow
- * @host_cr3:	likewise
+ * @host_cr3:	what the VMCS holds in HOST_CR3; likewise those that follow
  * @host_cr4:	likewise
  * @host_fs_base: likewise
  * @host_fs:	HOST_FS_SELECTOR
@@ -73,6 +74,7 @@ enum vmx_lazy_msr {
  * @lazy_msr:	guest's values
  */
 struct vmx_vcpu {
+	unsigned long host_rsp;
 	u32 *vmcs;
 	u64 vmcs_pa;
 	int cpu;
@@ -82,9 +84,9 @@ struct vmx_vcpu {
 
 	bool fail;
 	u32 exit_reason;
+	const struct vmx_exit_row *exit;
 
 	unsigned long host_debugctl;
-	unsigned long host_rsp;
 	unsigned long host_cr3;
 	unsigned long host_cr4;
 	unsigned long host_fs_base;
@@ -94,6 +96,8 @@ struct vmx_vcpu {
 	u64 kernel_gs_base;
 	u64 lazy_msr[VMX_NR_LAZY_MSRS];
 };
+
+static_assert(offsetof(struct vmx_vcpu, host_rsp) == 0);
 
 static inline struct vmx_vcpu *to_vmx(struct mkvm_vcpu *vcpu)
 {
@@ -121,7 +125,7 @@ void vmx_vcpu_load(struct mkvm_vcpu *vcpu, int cpu);
 void vmx_vcpu_put(struct mkvm_vcpu *vcpu);
 void vmx_prepare(struct mkvm_vcpu *vcpu);
 void vmx_inject(struct mkvm_vcpu *vcpu);
-void vmx_enter(struct mkvm_vcpu *vcpu);
+bool vmx_enter(struct mkvm_vcpu *vcpu);
 void vmx_save_host_msrs(void);
 
 /* enter.S */
@@ -129,7 +133,20 @@ bool vmx_enter_asm(struct vmx_vcpu *vmx, unsigned long *regs, bool launched);
 void vmx_exit_point(void);
 
 /* exit.c */
-bool vmx_exit_is_quick(struct mkvm_vcpu *vcpu);
+
+/**
+ * struct vmx_exit_row - a basic exit reason
+ * @name: the kernel's name for it (asm/vmx.h)
+ * @handler: NULL: unexpected
+ * @quick: the handler needs nothing but the vCPU and may run with interrupts off
+ */
+struct vmx_exit_row {
+	const char *name;
+	mkvm_run_t (*handler)(struct mkvm_vcpu *vcpu);
+	bool quick;
+};
+
+const struct vmx_exit_row *vmx_exit_row(u32 reason);
 mkvm_run_t vmx_handle_exit(struct mkvm_vcpu *vcpu);
 const char *vmx_exit_name(unsigned int reason);
 

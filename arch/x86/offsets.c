@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Offsets for enter.S, turned into vmx/offsets.h at build time. */
+/* Offsets for the entry code of both vendors, turned into offsets.h at build time. */
 #define COMPILE_OFFSETS
 
 #include <linux/kbuild.h>
 
-#include "vmx.h"
+#include <asm/vmx.h>
+
+#include "arch_types.h"
 
 static void __used common(void)
 {
-	OFFSET(VMX_HOST_RSP, vmx_vcpu, host_rsp);
-
-	BLANK();
 	DEFINE(REG_RAX, MKVM_REG_RAX * sizeof(unsigned long));
 	DEFINE(REG_RCX, MKVM_REG_RCX * sizeof(unsigned long));
 	DEFINE(REG_RDX, MKVM_REG_RDX * sizeof(unsigned long));

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * #VMEXITs: one row for each exit code of the manual (APM, "SVM Intercept Exit Codes"), and the
+ * handlers, which decode what the VMCB says and call common code.
+ *
+ * A row without a handler is an exit that the intercepts in vmcb.c do not permit to happen, or one
+ * that is not supported; see svm_exit_unexpected().
+ */
+#include <linux/nospec.h>
+#include <asm/trapnr.h>
+
+#include "../trace.h"
+#include "svm.h"
+
+/* --- Handlers --------------------------------------------------------------------------------- */
+
+/* The host has taken it by now: STGI and the end of the inner loop let it through. */
+static mkvm_run_t svm_exit_host_event(struct mkvm_vcpu *vcpu)
+{
+	return MKVM_RUN_GUEST;
+}
+
+/* An exception during the delivery of what it must not replace: one of the two would be lost. */
+static bool svm_two_events(struct mkvm_vcpu *vcpu, mkvm_run_t *ret)
+{
+	const struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
+	const u64 data[] = {
+		control->exit_int_info, control->exit_code, control->exit_info_1, vcpu->cpu,
+	};
+
+	if (vcpu->arch.event.type == MKVM_EVENT_NONE ||
+	    vcpu->arch.event.type == MKVM_EVENT_EXCEPTION)
+		return false;
+	*ret = mkvm_internal_error(vcpu, KVM_INTERNAL_ERROR_SIMUL_EX, ARRAY_SIZE(data), data);
+	return true;
+}
+
+/*
+ * #DB; DR6 in the VMCB has been updated. It is kept clear there, so that its bits are those of this
+ * exception.
+ */
+static mkvm_run_t svm_exit_db(struct mkvm_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	u64 dr6 = svm->vmcb->save.dr6 & (DR_TRAP_BITS | MKVM_DR6_BD | DR_STEP | MKVM_DR6_BT);
+	mkvm_run_t ret;
+
+	svm->vmcb->save.dr6 = DR6_RESERVED;
+	svm_mark_dirty(svm, SVM_CLEAN_DR);
+	if (svm_two_events(vcpu, &ret))
+		return ret;
+	return mkvm_handle_db(vcpu, dr6);
+}
+
+/* INT1 is a trap, but exits before RIP has moved. */
+static mkvm_run_t svm_exit_icebp(struct mkvm_vcpu *vcpu)
+{
+	mkvm_reg_write(vcpu, MKVM_REG_RIP, mkvm_rip(vcpu) + svm_insn_len(vcpu));
+	svm_end_shadow(vcpu);
+	return mkvm_handle_db(vcpu, 0);
+}
+
+static mkvm_run_t svm_exit_ac(struct mkvm_vcpu *vcpu)
+{
+	mkvm_run_t ret;
+
+	if (svm_two_events(vcpu, &ret))
+		return ret;
+	mkvm_queue_exception_e(vcpu, X86_TRAP_AC, to_svm(vcpu)->vmcb->control.exit_info_1);
+	return MKVM_RUN_GUEST;
+}
+
+/*
+ * MOV to and from a control register, CLTS, LMSW, SMSW. Without decode assists the instruction
+ * has to be read to tell which; they are rare, and so it is everywhere.
+ */
+static mkvm_run_t svm_exit_cr_access(struct mkvm_vcpu *vcpu)
+{
+	struct x86_insn insn;
+
+	if (!svm_length(vcpu, &insn))
+		return MKVM_RUN_GUEST;
+	switch (insn.op) {
+	case X86_OP_MOV_CR:
+		if (insn.opnd[0].kind == X86_OPND_CR)
+			return mkvm_handle_mov_to_cr(vcpu, insn.opnd[0].reg, insn.opnd[1].reg);
+		return mkvm_handle_mov_from_cr(vcpu, insn.opnd[1].reg, insn.opnd[0].reg);
+	case X86_OP_CLTS:
+		return mkvm_handle_clts(vcpu);
+	case X86_OP_LMSW:
+		return mkvm_handle_lmsw_insn(vcpu, &insn);
+	default:
+		return mkvm_handle_smsw_insn(vcpu, &insn);
+	}
+}
+
+static mkvm_run_t svm_exit_dr_access(struct mkvm_vcpu *vcpu)
+{
+	struct x86_insn insn;
+
+	if (!svm_length(vcpu, &insn))
+		return MKVM_RUN_GUEST;
+	if (insn.opnd[0].kind == X86_OPND_DR)
+		return mkvm_handle_mov_dr(vcpu, insn.opnd[0].reg, insn.opnd[1].reg, true);
+	return mkvm_handle_mov_dr(vcpu, insn.opnd[1].reg, insn.opnd[0].reg, false);
+}
+
+/* APM, "IOIO Intercept Information": EXITINFO2 is the address of the next instruction. */
+static mkvm_run_t svm_exit_ioio(struct mkvm_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	const struct vmcb_control_area *control = &svm->vmcb->control;
+	u32 info = control->exit_info_1;
+	struct mkvm_pio_exit pio = {
+		.port = info >> 16,
+		.size = (info & SVM_IOIO_SIZE_MASK) >> SVM_IOIO_SIZE_SHIFT,
+		.in = info & SVM_IOIO_TYPE_MASK,
+		.string = info & SVM_IOIO_STR_MASK,
+		.rep = info & BIT(SVM_IOIO_REP_SHIFT),
+	};
+	struct x86_insn insn;
+
+	svm->insn_len = control->exit_info_2 - mkvm_rip(vcpu);
+	if (pio.string) {
+		/* The segment of OUTS is reported by CPUs with decode assists only. */
+		if (!svm_length(vcpu, &insn))
+			return MKVM_RUN_GUEST;
+		pio.addr_size = insn.addr_size;
+		pio.seg = insn.mem.seg;
+	}
+	return mkvm_handle_pio(vcpu, &pio);
+}
+
+static mkvm_run_t svm_exit_msr(struct mkvm_vcpu *vcpu)
+{
+	return to_svm(vcpu)->vmcb->control.exit_info_1 ? mkvm_handle_wrmsr(vcpu) :
+							  mkvm_handle_rdmsr(vcpu);
+}
+
+/* APM, "Shutdown": what the VMCB holds is not defined. */
+static mkvm_run_t svm_exit_shutdown(struct mkvm_vcpu *vcpu)
+{
+	mkvm_vcpu_reset(vcpu);
+	return mkvm_handle_shutdown(vcpu);
+}
+
+/*
+ * Exits that cannot happen with our intercepts, or are not supported. Everything is printed once,
+ * and the VMM decides what becomes of the VM.
+ */
+static mkvm_run_t svm_exit_unexpected(struct mkvm_vcpu *vcpu)
+{
+	const u64 data[] = { to_svm(vcpu)->vmcb->control.exit_code, vcpu->cpu };
+
+	svm_dump(vcpu);
+	return mkvm_internal_error(vcpu, KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON,
+				   ARRAY_SIZE(data), data);
+}
+
+/*
+ * APM, "Nested Page Faults": EXITINFO1 is like the error code of a page fault. A fault of the guest's own
+ * tables never gets here: it is the guest's #PF.
+ */
+static mkvm_run_t svm_exit_npf(struct mkvm_vcpu *vcpu)
+{
+	const struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
+	u64 info = control->exit_info_1;
+	u32 fault = MKVM_FAULT_READ;
+
+	if (unlikely(info & SVM_NPF_RSVD)) {
+		/* Our tables are wrong: nothing that they map can be trusted any more. */
+		svm_dump(vcpu);
+		mkvm_vm_kill(vcpu->vm);
+		return mkvm_run_error(-EIO);
+	}
+	if (info & SVM_NPF_WRITE)
+		fault = MKVM_FAULT_WRITE;
+	else if (info & SVM_NPF_FETCH)
+		fault = MKVM_FAULT_FETCH;
+	return mkvm_handle_page_fault(vcpu, control->exit_info_2, fault);
+}
+
+/* --- The table ----------------------------------------------------------------------------------- */
+
+/* Codes from 0x400 on have their rows after the others. */
+#define SVM_HIGH_CODES		0x400
+#define SVM_HIGH_ROWS		0xa8
+
+#define OP(op)				BIT(X86_OP_##op)
+#define ROW(code, fn)			[SVM_EXIT_##code] = { #code, fn }
+/* The instruction is skipped: its length is found first. */
+#define INSN(code, fn, ops)		[SVM_EXIT_##code] = { #code, fn, ops, true, false }
+#define QUICK(code, fn, ops)		[SVM_EXIT_##code] = { #code, fn, ops, true, true }
+#define EXCEPTION(name, vector, fn)	[SVM_EXIT_EXCP_BASE + (vector)] = { name, fn }
+#define HIGH(code, fn)			[SVM_EXIT_##code - SVM_HIGH_CODES + SVM_HIGH_ROWS] = { #code, fn }
+/* Handlers that read the instruction themselves. */
+#define CR(code)	[SVM_EXIT_##code] = { #code, svm_exit_cr_access,		\
+					      OP(MOV_CR) | OP(CLTS) | OP(LMSW) | OP(SMSW) }
+#define DR(code)	[SVM_EXIT_##code] = { #code, svm_exit_dr_access, OP(MOV_DR) }
+
+static_assert(X86_OP_XSETBV < 32, "struct svm_exit_row: ops");
+
+static const struct svm_exit_row svm_exit_table[] = {
+	CR(READ_CR0), CR(READ_CR4), CR(READ_CR8), CR(WRITE_CR0), CR(WRITE_CR4), CR(WRITE_CR8),
+	ROW(READ_CR3,		NULL),	/* not intercepted, like all rows without a handler */
+	ROW(WRITE_CR3,		NULL),
+	DR(READ_DR0), DR(READ_DR1), DR(READ_DR2), DR(READ_DR3),
+	DR(READ_DR4), DR(READ_DR5), DR(READ_DR6), DR(READ_DR7),
+	DR(WRITE_DR0), DR(WRITE_DR1), DR(WRITE_DR2), DR(WRITE_DR3),
+	DR(WRITE_DR4), DR(WRITE_DR5), DR(WRITE_DR6), DR(WRITE_DR7),
+	EXCEPTION("EXCP_DB", X86_TRAP_DB, svm_exit_db),
+	EXCEPTION("EXCP_UD", X86_TRAP_UD, mkvm_handle_ud),
+	EXCEPTION("EXCP_AC", X86_TRAP_AC, svm_exit_ac),
+	EXCEPTION("EXCP_MC", X86_TRAP_MC, svm_exit_host_event),
+	ROW(INTR,		svm_exit_host_event),
+	ROW(NMI,		svm_exit_host_event),
+	ROW(SMI,		svm_exit_host_event),
+	ROW(INIT,		svm_exit_host_event),
+	ROW(VINTR,		NULL),	/* not asked for yet */
+	ROW(CR0_SEL_WRITE,	NULL),
+	ROW(IDTR_READ,		NULL),
+	ROW(GDTR_READ,		NULL),
+	ROW(LDTR_READ,		NULL),
+	ROW(TR_READ,		NULL),
+	ROW(IDTR_WRITE,		NULL),
+	ROW(GDTR_WRITE,		NULL),
+	ROW(LDTR_WRITE,		NULL),
+	ROW(TR_WRITE,		NULL),
+	ROW(RDTSC,		NULL),
+	ROW(RDPMC,		mkvm_inject_gp),	/* no counters */
+	ROW(PUSHF,		NULL),
+	ROW(POPF,		NULL),
+	QUICK(CPUID,		mkvm_handle_cpuid,	OP(CPUID)),
+	ROW(RSM,		mkvm_inject_ud),
+	ROW(IRET,		NULL),
+	ROW(SWINT,		NULL),
+	INSN(INVD,		mkvm_handle_skip,	OP(INVD)),
+	ROW(PAUSE,		NULL),
+	INSN(HLT,		mkvm_handle_hlt,	OP(HLT)),
+	ROW(INVLPG,		NULL),
+	ROW(INVLPGA,		mkvm_inject_ud),
+	/* The string forms read the instruction, the others know their length. */
+	[SVM_EXIT_IOIO] = { "IOIO", svm_exit_ioio, OP(INS) | OP(OUTS) },
+	QUICK(MSR,		svm_exit_msr,		OP(RDMSR) | OP(WRMSR)),
+	ROW(TASK_SWITCH,	NULL),	/* see limits.rst */
+	ROW(FERR_FREEZE,	NULL),
+	ROW(SHUTDOWN,		svm_exit_shutdown),
+	ROW(VMRUN,		mkvm_inject_ud),
+	QUICK(VMMCALL,		mkvm_handle_hypercall,	OP(VMMCALL)),
+	ROW(VMLOAD,		mkvm_inject_ud),
+	ROW(VMSAVE,		mkvm_inject_ud),
+	ROW(STGI,		mkvm_inject_ud),
+	ROW(CLGI,		mkvm_inject_ud),
+	ROW(SKINIT,		mkvm_inject_ud),
+	ROW(RDTSCP,		NULL),
+	INSN(ICEBP,		svm_exit_icebp,		OP(INT)),
+	INSN(WBINVD,		mkvm_handle_skip,	OP(WBINVD)),
+	/* MONITOR and MWAIT do not wait, as in KVM; CPUID does not show them. */
+	INSN(MONITOR,		mkvm_handle_skip,	OP(MONITOR)),
+	INSN(MWAIT,		mkvm_handle_skip,	OP(MWAIT)),
+	ROW(MWAIT_COND,		NULL),
+	INSN(XSETBV,		mkvm_handle_xsetbv,	OP(XSETBV)),
+	ROW(RDPRU,		mkvm_inject_ud),
+	ROW(INVPCID,		NULL),
+	HIGH(NPF,		svm_exit_npf),
+	HIGH(AVIC_INCOMPLETE_IPI, NULL),
+	HIGH(AVIC_UNACCELERATED_ACCESS, NULL),
+	HIGH(VMGEXIT,		NULL),
+};
+
+static_assert(ARRAY_SIZE(svm_exit_table) <= MKVM_ARCH_NR_EXITS);
+
+/**
+ * svm_exit_index() - the row of an exit code, and its place among the counters
+ * @code: EXITCODE
+ * Return: %MKVM_ARCH_NR_EXITS when it has none.
+ */
+unsigned int svm_exit_index(u32 code)
+{
+	if (code >= SVM_HIGH_CODES)
+		code = code - SVM_HIGH_CODES + SVM_HIGH_ROWS;
+	else if (code >= SVM_HIGH_ROWS)
+		return MKVM_ARCH_NR_EXITS;
+	if (code >= ARRAY_SIZE(svm_exit_table))
+		return MKVM_ARCH_NR_EXITS;
+	return array_index_nospec(code, ARRAY_SIZE(svm_exit_table));
+}
+
+/** svm_exit_row() - the row of an exit code
+ * @code: EXITCODE
+ * Return: never NULL. */
+const struct svm_exit_row *svm_exit_row(u32 code)
+{
+	static const struct svm_exit_row unknown;
+	unsigned int index = svm_exit_index(code);
+
+	return index < MKVM_ARCH_NR_EXITS ? &svm_exit_table[index] : &unknown;
+}
+
+/** svm_exit_name() - see struct mkvm_x86_ops
+ * @index: from svm_exit_index() */
+const char *svm_exit_name(unsigned int index)
+{
+	return index < ARRAY_SIZE(svm_exit_table) ? svm_exit_table[index].name : NULL;
+}
+
+/** svm_handle_exit() - see struct mkvm_x86_ops
+ * @vcpu: the vCPU */
+mkvm_run_t svm_handle_exit(struct mkvm_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	const struct vmcb_control_area *control = &svm->vmcb->control;
+	const struct svm_exit_row *exit = svm->exit;
+	unsigned int index;
+
+	if (unlikely(svm->fail))
+		return mkvm_fail_entry(vcpu, 0);
+	if (trace_mkvm_exit_enabled())
+		trace_mkvm_exit(vcpu, control->exit_code, control->exit_info_1,
+				control->exit_info_2, control->exit_int_info);
+	if (unlikely(control->exit_code == (u32)SVM_EXIT_ERR)) {
+		svm_dump(vcpu);
+		return mkvm_fail_entry(vcpu, control->exit_code);
+	}
+	index = svm_exit_index(control->exit_code);
+	if (index < MKVM_ARCH_NR_EXITS)
+		vcpu->stat.exit_reason[index]++;
+
+	if (!exit->handler)
+		return svm_exit_unexpected(vcpu);
+	if (exit->skipped && !svm->insn_len && !svm_length(vcpu, NULL))
+		return MKVM_RUN_GUEST;
+	return exit->handler(vcpu);
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * AMD SVM: may it be used, on and off on a CPU, the tags of its TLB, and the table of the backend.
+ */
+#include <linux/gfp.h>
+#include <linux/percpu.h>
+#include <asm/msr.h>
+#include <asm/msr-index.h>
+
+#include "svm.h"
+
+/**
+ * struct svm_cpu - SVM's state of a CPU
+ * @on:		EFER.SVME is set because of us
+ * @hsave:	where VMRUN keeps the host's state; format and content are the CPU's own
+ * @host_area:	where VMSAVE puts what VMRUN leaves alone
+ * @asid_generation: counts how often the ASIDs were used up
+ * @next_asid:	first that was not given to a vCPU in this generation
+ */
+struct svm_cpu {
+	bool on;
+	struct page *hsave;
+	struct page *host_area;
+	u64 asid_generation;
+	u32 next_asid;
+};
+
+static DEFINE_PER_CPU(struct svm_cpu, svm_cpu);
+
+/** svm_cpu_is_on() - has this CPU EFER.SVME because of us? */
+bool svm_cpu_is_on(void)
+{
+	return this_cpu_read(svm_cpu.on);
+}
+
+/** svm_host_area_pa() - this CPU's page for VMSAVE and VMLOAD of the host's state */
+u64 svm_host_area_pa(void)
+{
+	return page_to_phys(this_cpu_read(svm_cpu.host_area));
+}
+
+/* --- Load and unload ---------------------------------------------------------------------- */
+
+static void svm_free_areas(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct svm_cpu *c = &per_cpu(svm_cpu, cpu);
+
+		if (c->hsave)
+			__free_page(c->hsave);
+		if (c->host_area)
+			__free_page(c->host_area);
+		c->hsave = NULL;
+		c->host_area = NULL;
+	}
+}
+
+static int __init svm_alloc_areas(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct svm_cpu *c = &per_cpu(svm_cpu, cpu);
+		int node = cpu_to_node(cpu);
+
+		c->hsave = alloc_pages_node(node, GFP_KERNEL | __GFP_ZERO, 0);
+		c->host_area = alloc_pages_node(node, GFP_KERNEL | __GFP_ZERO, 0);
+		if (!c->hsave || !c->host_area) {
+			svm_free_areas();
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+/* APM, "Enabling SVM": firmware may have disabled it, and thrown away the key. */
+static bool __init svm_locked_out(void)
+{
+	u64 vm_cr;
+
+	return !rdmsrl_safe(MSR_VM_CR, &vm_cr) && vm_cr & SVM_VM_CR_SVM_DIS_MASK;
+}
+
+static int __init svm_setup(void)
+{
+	int r;
+
+	if (!boot_cpu_has(X86_FEATURE_SVM)) {
+		pr_err("this CPU has SVM, but the kernel was told not to use it (clearcpuid=?): change its command line\n");
+		return -ENODEV;
+	}
+	if (svm_locked_out()) {
+		pr_err("the firmware has disabled SVM (VM_CR.SVMDIS): enable virtualization in the firmware's setup and switch the machine off and on\n");
+		return -EACCES;
+	}
+	if (mkvm_host_svme_anywhere()) {
+		pr_err("another hypervisor is using SVM (EFER.SVME is set): unload it and load minikvm again\n");
+		return -EBUSY;
+	}
+	r = svm_check_caps();
+	if (r)
+		return r;
+	r = svm_alloc_areas();
+	if (r)
+		return r;
+	r = svm_vmcb_setup();
+	if (r)
+		svm_free_areas();
+	return r;
+}
+
+static void svm_teardown(void)
+{
+	svm_vmcb_teardown();
+	svm_free_areas();
+}
+
+/* --- On and off --------------------------------------------------------------------------- */
+
+static int svm_cpu_enable(void)
+{
+	struct svm_cpu *c = this_cpu_ptr(&svm_cpu);
+	u64 efer;
+
+	if (c->on)
+		return 0;
+	rdmsrl(MSR_EFER, efer);
+	if (efer & EFER_SVME)
+		return -EBUSY;
+
+	wrmsrl(MSR_EFER, efer | EFER_SVME);
+	wrmsrl(MSR_VM_HSAVE_PA, page_to_phys(c->hsave));
+	svm_save_host_msrs();
+	/* No ASID is free: the first vCPU starts a generation, with a flush of all. */
+	c->asid_generation++;
+	c->next_asid = svm_config.nr_asids;
+	c->on = true;
+	return 0;
+}
+
+/* Also called from the NMI that stops the CPUs of a crashing machine: no locks. */
+static void svm_cpu_disable(void)
+{
+	struct svm_cpu *c = this_cpu_ptr(&svm_cpu);
+	u64 efer;
+
+	if (!c->on)
+		return;
+	wrmsrl(MSR_VM_HSAVE_PA, 0);
+	rdmsrl(MSR_EFER, efer);
+	if (efer & EFER_SVME) {
+		/* INIT is held back while the flag is clear, and cannot be set without SVM. */
+		svm_stgi();
+		wrmsrl(MSR_EFER, efer & ~EFER_SVME);
+	}
+	/* Last: an NMI that comes in between does the rest again, harmlessly. */
+	c->on = false;
+}
+
+/* --- TLB tags ------------------------------------------------------------------------------ */
+
+/**
+ * svm_assign_asid() - make sure that the vCPU's ASID is its own on this CPU
+ * @svm: the vCPU
+ *
+ * An ASID is given once in a generation, so nothing is cached under a new one: that is how
+ * translations are flushed (svm_flush_tlb()). When all are used up, everything is flushed, and the
+ * next generation begins. Context: this CPU, interrupts off.
+ */
+void svm_assign_asid(struct svm_vcpu *svm)
+{
+	struct svm_cpu *c = this_cpu_ptr(&svm_cpu);
+	struct vmcb_control_area *control = &svm->vmcb->control;
+
+	if (likely(svm->asid_generation == c->asid_generation))
+		return;
+	if (c->next_asid >= svm_config.nr_asids) {
+		c->asid_generation++;
+		c->next_asid = 1;
+		control->tlb_ctl = TLB_CONTROL_FLUSH_ALL_ASID;
+	}
+	svm->asid_generation = c->asid_generation;
+	svm->asid = c->next_asid++;
+	control->asid = svm->asid;
+	svm_mark_dirty(svm, SVM_CLEAN_ASID);
+}
+
+/* The backend; contracts in ops.h. */
+const struct mkvm_x86_ops svm_ops = {
+	.name		= "svm",
+	.setup		= svm_setup,
+	.teardown	= svm_teardown,
+	.cpu_enable	= svm_cpu_enable,
+	.cpu_disable	= svm_cpu_disable,
+
+	.vcpu_create	= svm_vcpu_create,
+	.vcpu_destroy	= svm_vcpu_destroy,
+	.vcpu_reset	= svm_vcpu_reset,
+	.vcpu_load	= svm_vcpu_load,
+	.vcpu_put	= svm_vcpu_put,
+
+	.prepare	= svm_prepare,
+	.inject		= svm_inject,
+	.enter		= svm_enter,
+	.handle_exit	= svm_handle_exit,
+	.exit_name	= svm_exit_name,
+	.flush_tlb	= svm_flush_tlb,
+
+	.cache_reg	= svm_cache_reg,
+	.get_segment	= svm_get_segment,
+	.set_segment	= svm_set_segment,
+	.get_msr	= svm_get_msr,
+	.set_msr	= svm_set_msr,
+	.insn_len	= svm_insn_len,
+	.end_shadow	= svm_end_shadow,
+	.dump		= svm_dump,
+};

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef MKVM_SVM_SVM_H
+#define MKVM_SVM_SVM_H
+
+/* What the files of the AMD backend share. "APM" is volume 2 of AMD's manual. */
+
+#include <asm/svm.h>
+
+#include "../host.h"
+#include "../x86.h"
+#include "insn.h"
+
+/**
+ * struct svm_config - what this machine's SVM can do
+ * @nrips:	#VMEXIT saves the address of the next instruction
+ * @nr_asids:	address space identifiers, 0 (the host's) included
+ *
+ * Written at load (caps.c); constant afterwards.
+ */
+struct svm_config {
+	bool nrips;
+	u32 nr_asids;
+};
+
+extern struct svm_config svm_config;
+
+/*
+ * APM, "VMCB Clean Bits": a field group whose bit is set has not changed since the VMCB last
+ * ran on this CPU, which may then use what it has cached.
+ */
+enum svm_clean_bit {
+	SVM_CLEAN_INTERCEPTS,	/* intercepts, TSC offset */
+	SVM_CLEAN_PERM_MAP,	/* addresses of the permission maps */
+	SVM_CLEAN_ASID,
+	SVM_CLEAN_INTR,		/* V_INTR fields */
+	SVM_CLEAN_NPT,		/* nested CR3, guest PAT */
+	SVM_CLEAN_CR,		/* CR0, CR3, CR4, EFER */
+	SVM_CLEAN_DR,		/* DR6, DR7 */
+	SVM_CLEAN_DT,		/* GDTR, IDTR */
+	SVM_CLEAN_SEG,		/* CS, DS, SS, ES, CPL */
+	SVM_CLEAN_CR2,
+	SVM_CLEAN_LBR,		/* DEBUGCTL and branch records */
+};
+
+#define SVM_CLEAN_ALL	GENMASK(SVM_CLEAN_LBR, SVM_CLEAN_INTERCEPTS)
+
+/* Reserved bits of a nested page fault's error code: EXITINFO1 (APM, "Nested Page Faults"). */
+#define SVM_NPF_WRITE	BIT(1)
+#define SVM_NPF_RSVD	BIT(3)
+#define SVM_NPF_FETCH	BIT(4)
+
+/* A level of a page walk for each of 5-level paging. */
+#define SVM_MAX_LEVELS	5
+#define SVM_NR_FETCHES	8
+
+/**
+ * struct svm_fetch - an instruction that was read, and all that its bytes depend on
+ * @rip: where it is
+ * @cr3: the tables that led there
+ * @cr0: the mode
+ * @cr4: likewise
+ * @efer: likewise
+ * @cs_base: segment
+ * @cs_attrib: code size
+ * @slots_generation: of the memory slots behind the user addresses
+ * @entry: the page-table entries on the way, in the process
+ * @value: what they held
+ * @code: the bytes, in the process
+ * @bytes: what they were
+ * @nr_entries: of @entry
+ * @len: length of the instruction, 0: nothing is kept here
+ * @op: what it is (enum x86_op)
+ *
+ * See length.c.
+ */
+struct svm_fetch {
+	u64 rip;
+	u64 cr3;
+	u64 cr0;
+	u64 cr4;
+	u64 efer;
+	u64 cs_base;
+	u16 cs_attrib;
+	u64 slots_generation;
+	const u64 __user *entry[SVM_MAX_LEVELS];
+	u64 value[SVM_MAX_LEVELS];
+	const u64 __user *code;
+	u64 bytes[2];
+	u8 nr_entries;
+	u8 len;
+	u8 op;
+};
+
+/**
+ * struct svm_vcpu - the AMD part of a vCPU
+ * @vmcb:	its virtual machine control block
+ * @vmcb_pa:	physical address of it
+ * @cpu:	CPU on which it ran last, -1: none
+ * @asid:	tag of its translations
+ * @asid_generation: of the CPU's when @asid was given; 0: a new one is needed
+ * @fail:	SVM was off: the guest did not run
+ * @host_loaded: the host's state is in the CPU's save area, the guest's TSC_AUX in the CPU
+ * @host_debugctl: the host's
+ * @tsc_aux:	the guest's
+ * @exit:	row of the last exit
+ * @insn_len:	length of the instruction that exited, 0: not known
+ * @fetch:	where CPUs without next-RIP save find it quickly
+ */
+struct svm_vcpu {
+	struct vmcb *vmcb;
+	u64 vmcb_pa;
+	int cpu;
+	u32 asid;
+	u64 asid_generation;
+
+	bool fail;
+	bool host_loaded;
+	unsigned long host_debugctl;
+	u64 tsc_aux;
+
+	const struct svm_exit_row *exit;
+	unsigned int insn_len;
+	struct svm_fetch fetch[SVM_NR_FETCHES];
+};
+
+static inline struct svm_vcpu *to_svm(struct mkvm_vcpu *vcpu)
+{
+	return vcpu->arch.svm;
+}
+
+/* A field of this group is written: the CPU must not use what it has cached. */
+static inline void svm_mark_dirty(struct svm_vcpu *svm, enum svm_clean_bit bit)
+{
+	svm->vmcb->control.clean &= ~BIT(bit);
+}
+
+static inline void svm_intercept(struct svm_vcpu *svm, unsigned int nr)
+{
+	svm->vmcb->control.intercepts[nr / 32] |= BIT(nr % 32);
+	svm_mark_dirty(svm, SVM_CLEAN_INTERCEPTS);
+}
+
+static inline void svm_no_intercept(struct svm_vcpu *svm, unsigned int nr)
+{
+	svm->vmcb->control.intercepts[nr / 32] &= ~BIT(nr % 32);
+	svm_mark_dirty(svm, SVM_CLEAN_INTERCEPTS);
+}
+
+/* caps.c */
+int svm_check_caps(void);
+
+/* svm.c */
+bool svm_cpu_is_on(void);
+u64 svm_host_area_pa(void);
+void svm_assign_asid(struct svm_vcpu *svm);
+
+/* vmcb.c */
+int svm_vmcb_setup(void);
+void svm_vmcb_teardown(void);
+int svm_vcpu_create(struct mkvm_vcpu *vcpu);
+void svm_vcpu_destroy(struct mkvm_vcpu *vcpu);
+void svm_vcpu_reset(struct mkvm_vcpu *vcpu);
+
+/* run.c */
+void svm_save_host_msrs(void);
+void svm_vcpu_load(struct mkvm_vcpu *vcpu, int cpu);
+void svm_vcpu_put(struct mkvm_vcpu *vcpu);
+void svm_flush_tlb(struct mkvm_vcpu *vcpu);
+void svm_prepare(struct mkvm_vcpu *vcpu);
+void svm_inject(struct mkvm_vcpu *vcpu);
+bool svm_enter(struct mkvm_vcpu *vcpu);
+
+/* enter.S */
+void svm_enter_asm(u64 vmcb_pa, unsigned long *regs, u64 host_area_pa);
+
+/* length.c */
+bool svm_length_quick(struct mkvm_vcpu *vcpu);
+bool svm_length(struct mkvm_vcpu *vcpu, struct x86_insn *insn);
+unsigned int svm_insn_len(struct mkvm_vcpu *vcpu);
+
+/* exit.c */
+
+/**
+ * struct svm_exit_row - an exit code
+ * @name: the kernel's name for it (asm/svm.h)
+ * @handler: NULL: unexpected
+ * @ops: the instructions that exit so, bits of enum x86_op
+ * @skipped: the handler may skip the instruction: its length is found before
+ * @quick: the handler needs nothing but the vCPU and may run with interrupts off
+ */
+struct svm_exit_row {
+	const char *name;
+	mkvm_run_t (*handler)(struct mkvm_vcpu *vcpu);
+	u32 ops;
+	bool skipped;
+	bool quick;
+};
+
+const struct svm_exit_row *svm_exit_row(u32 code);
+unsigned int svm_exit_index(u32 code);
+mkvm_run_t svm_handle_exit(struct mkvm_vcpu *vcpu);
+const char *svm_exit_name(unsigned int index);
+
+/* state.c */
+void svm_cache_reg(struct mkvm_vcpu *vcpu, unsigned int nr);
+void svm_write_dirty(struct mkvm_vcpu *vcpu);
+void svm_get_segment(struct mkvm_vcpu *vcpu, enum mkvm_seg seg, struct kvm_segment *out);
+void svm_set_segment(struct mkvm_vcpu *vcpu, enum mkvm_seg seg, const struct kvm_segment *in);
+int svm_get_msr(struct mkvm_vcpu *vcpu, u32 msr, u64 *data);
+int svm_set_msr(struct mkvm_vcpu *vcpu, u32 msr, u64 data);
+void svm_end_shadow(struct mkvm_vcpu *vcpu);
+
+/* why.c */
+void svm_dump(struct mkvm_vcpu *vcpu);
+
+#endif
