@@ -9,6 +9,7 @@
 #include "lib/code.h"
 #include "lib/rand.h"
 #include "lib/stats.h"
+#include "lib/vendor.h"
 #include "lib/vm.h"
 
 #define CR0_PE		(1ull << 0)
@@ -131,13 +132,22 @@ TEST(cr0_bits)
 TEST(cr0_refused)
 {
 	struct test_vcpu *vcpu = new_vcpu(MODE_LONG);
-	int bit;
 
-	for (bit = 32; bit < 64; bit += 5)
-		bad_write(vcpu, 0, CR0_BASE | 1ull << bit);
 	bad_write(vcpu, 0, CR0_BASE ^ CR0_PE);		/* PG without PE */
 	bad_write(vcpu, 0, CR0_BASE | CR0_NW);		/* NW without CD */
 	bad_write(vcpu, 0, CR0_BASE ^ CR0_PG);		/* in 64-bit code */
+}
+
+TEST(cr0_refused_upper_half)
+{
+	struct test_vcpu *vcpu = new_vcpu(MODE_LONG);
+	uint64_t seen;
+	int bit;
+
+	SKIP_IF_STOCK(write_cr(vcpu, 0, CR0_BASE | 1ull << 32, &seen) < 0,
+		      "leaves MOV to CR0 to the CPU, and TCG drops the upper half");
+	for (bit = 32; bit < 64; bit += 5)
+		bad_write(vcpu, 0, CR0_BASE | 1ull << bit);
 }
 
 TEST(cr0_real_mode)
@@ -291,11 +301,25 @@ TEST(cr3_refused)
 	struct test_vcpu *vcpu = new_vcpu(MODE_LONG);
 	struct kvm_cpuid2 *cpuid = test_supported_cpuid(vcpu->vm->dev);
 	struct kvm_cpuid_entry2 *e = test_cpuid_entry(cpuid, 0x80000008, 0);
+	struct kvm_regs regs = {
+		.rip = GUEST_CODE, .rsp = GUEST_STACK_TOP, .rflags = 2,
+	};
+	struct code_buf code = {};
 	int width;
 
 	ASSERT_NE(NULL, e);
 	width = e->eax & 0xff;
 	ASSERT_LE(32, width);
+	regs.rbx = GUEST_PML4 | 1ull << width;
+	code_mov_to_cr(&code, 3, RBX);
+	code_hlt(&code);
+	code_load(&code, vcpu->vm);
+	vcpu_set_regs(vcpu, &regs);
+	vcpu_run(vcpu);
+	SKIP_IF_TCG(vcpu->run->exit_reason == KVM_EXIT_FAIL_ENTRY,
+		    "MOV to CR3 with reserved bits is VMEXIT_INVALID");
+	vcpu_expect(vcpu, KVM_EXIT_HLT);
+	memset(vm_exception(vcpu->vm), 0, sizeof(struct guest_exception));
 	bad_write(vcpu, 3, GUEST_PML4 | 1ull << width);
 	bad_write(vcpu, 3, GUEST_PML4 | 1ull << 55);
 	bad_write(vcpu, 3, GUEST_PML4 | 1ull << 63);	/* without PCIDE */
@@ -320,7 +344,7 @@ TEST(cr4_bits)
 
 TEST(cr4_refused)
 {
-	static const int bits[] = { 15, 19, 26, 31, 32, 47, 63 };
+	static const int bits[] = { 15, 19, 26, 31 };
 	struct test_vcpu *vcpu = new_vcpu(MODE_LONG);
 	unsigned int i;
 
@@ -328,8 +352,21 @@ TEST(cr4_refused)
 		bad_write(vcpu, 4, CR4_BASE | 1ull << bits[i]);
 	bad_write(vcpu, 4, CR4_BASE ^ CR4_PAE);		/* in long mode */
 	/* A guest of ours has no VMX to switch on. */
-	if (test_device_is_minikvm())
+	if (test_device_is_minikvm() || !test_vendor()->has_vmxe)
 		bad_write(vcpu, 4, CR4_BASE | 1ull << 13);
+}
+
+TEST(cr4_refused_upper_half)
+{
+	static const int bits[] = { 32, 47, 63 };
+	struct test_vcpu *vcpu = new_vcpu(MODE_LONG);
+	unsigned int i;
+	uint64_t seen;
+
+	SKIP_IF_STOCK(write_cr(vcpu, 4, CR4_BASE | 1ull << 32, &seen) < 0,
+		      "its emulator looks at the lower half of CR4 only");
+	for (i = 0; i < ARRAY_SIZE(bits); i++)
+		bad_write(vcpu, 4, CR4_BASE | 1ull << bits[i]);
 }
 
 /* A bit of CR4 is there exactly when CPUID shows the guest its feature. */
