@@ -13,6 +13,7 @@
 #include "lib/code.h"
 #include "lib/rand.h"
 #include "lib/stats.h"
+#include "lib/vendor.h"
 #include "lib/vm.h"
 
 GUEST_DECLARE(guest_endless);
@@ -27,10 +28,23 @@ static uint64_t some_number(void)
 	return rand_between(1000, 0x7fffffff);
 }
 
+/* A guest in which every VMCALL is the instruction that this CPU has for it. */
+static struct test_vcpu *vm_with_caller(enum test_mode mode,
+					struct guest_code code)
+{
+	struct test_vcpu *vcpu = vm_with_guest(mode, code);
+	static const uint8_t vmcall[] = { 0x0f, 0x01, 0xc1 };
+	uint8_t *p = vm_hva(vcpu->vm, GUEST_CODE, code.size), *end = p + code.size;
+
+	for (; (p = memmem(p, end - p, vmcall, sizeof(vmcall))); p += 3)
+		memcpy(p, test_vendor()->hypercall, sizeof(vmcall));
+	return vcpu;
+}
+
 TEST(unknown_number)
 {
-	struct test_vcpu *vcpu = vm_with_guest(MODE_LONG,
-					       GUEST_OF(guest_one_call));
+	struct test_vcpu *vcpu = vm_with_caller(MODE_LONG,
+						GUEST_OF(guest_one_call));
 	struct kvm_regs regs, after;
 	int i;
 
@@ -43,7 +57,7 @@ TEST(unknown_number)
 		vcpu_run_to_hlt(vcpu);
 		vcpu_get_regs(vcpu, &after);
 		TEST_EQ(-KVM_ENOSYS, after.rax, "answer");
-		/* VMCALL has three bytes, HLT one. */
+		/* A call has three bytes, HLT one. */
 		TEST_EQ(GUEST_CODE + 4, after.rip, "RIP");
 		regs.rax = after.rax;
 		regs.rip = after.rip;
@@ -57,8 +71,8 @@ TEST(unknown_number)
 /* Ring 3 may not ask, whatever the number. */
 TEST(ring3)
 {
-	struct test_vcpu *vcpu = vm_with_guest(MODE_LONG_R3,
-					       GUEST_OF(guest_call_ring3));
+	struct test_vcpu *vcpu = vm_with_caller(MODE_LONG_R3,
+						GUEST_OF(guest_call_ring3));
 	struct guest_exception exc;
 	struct kvm_regs regs;
 
@@ -89,8 +103,8 @@ static void run_until_signal(struct __test_metadata *_metadata, uint64_t rflags)
 {
 	struct sigaction action = { .sa_handler = no_action };
 	struct itimerval timer = { .it_value.tv_usec = 30000 };
-	struct test_vcpu *vcpu = vm_with_guest(MODE_LONG,
-					       GUEST_OF(guest_endless));
+	struct test_vcpu *vcpu = vm_with_caller(MODE_LONG,
+						GUEST_OF(guest_endless));
 	struct kvm_regs regs;
 	int ret;
 
@@ -112,7 +126,7 @@ static void run_until_signal(struct __test_metadata *_metadata, uint64_t rflags)
 
 	vcpu_get_regs(vcpu, &regs);
 	switch (regs.rip - GUEST_CODE) {
-	case 0:		/* VMCALL is next, */
+	case 0:		/* the call is next, */
 	case 7:		/* or JMP, */
 		EXPECT_EQ(-KVM_ENOSYS + 1, regs.rax);
 		break;
@@ -163,8 +177,8 @@ static void expect_traced(struct test_trace *trace, uint64_t nr,
 
 TEST(traced)
 {
-	struct test_vcpu *vcpu = vm_with_guest(MODE_LONG,
-					       GUEST_OF(guest_one_call));
+	struct test_vcpu *vcpu = vm_with_caller(MODE_LONG,
+						GUEST_OF(guest_one_call));
 	struct test_trace *trace = trace_open();
 	uint64_t nr[20], args[20][4];
 	struct kvm_regs regs;
@@ -195,8 +209,8 @@ TEST(traced)
 /* Outside 64-bit mode only the low halves of the registers count. */
 TEST(traced_32bit)
 {
-	struct test_vcpu *vcpu = vm_with_guest(MODE_PROT32,
-					       GUEST_OF(guest_calls32));
+	struct test_vcpu *vcpu = vm_with_caller(MODE_PROT32,
+						GUEST_OF(guest_calls32));
 	static const uint64_t args[4] = { 0x80000001, 2, 3, 0xffffffff };
 	struct test_trace *trace = trace_open();
 	struct kvm_regs regs;
@@ -217,10 +231,11 @@ TEST(traced_32bit)
  */
 static void check_pattern(int kind)
 {
-	static const uint8_t insns[][4] = {
+	const uint8_t call = test_vendor()->hypercall[2];
+	const uint8_t insns[][4] = {
 		{ 0xe6, 0x80, 0x90, 0x90 },	/* out %al, $0x80 */
 		{ 0xe7, 0x80, 0x90, 0x90 },	/* out %eax, $0x80 */
-		{ 0x0f, 0x01, 0xc1, 0x90 },	/* vmcall */
+		{ 0x0f, 0x01, call, 0x90 },
 		{ 0xf4, 0x90, 0x90, 0x90 },	/* hlt */
 	};
 	struct test_vcpu *vcpu = vm_with_guest(MODE_LONG,
