@@ -8,12 +8,13 @@ MACHINE ?=
 TESTS ?= *
 GUEST ?=
 RUNFLAGS ?=
+BENCHFLAGS ?=
 DESTDIR ?=
 PREFIX ?= /usr/local
 
 TESTVM := tools/testvm
 
-.PHONY: all module tools modules_install install run test test-svm test-vmx check shell clean help
+.PHONY: all module tools modules_install install run test test-svm test-vmx check bench shell clean help
 
 all: module tools
 
@@ -44,12 +45,17 @@ check:
 	@$(TESTVM)/install-packages check
 	@tools/lint/check
 
+bench:
+	@$(TESTVM)/install-packages run $(MACHINE)
+	@tools/bench/run-bench $(if $(MACHINE),--machine $(MACHINE)) $(BENCHFLAGS)
+
 shell:
 	@MACHINE=$(MACHINE) $(TESTVM)/shell $(RUNFLAGS)
 
 clean:
 	@rm -rf build minikvm.ko
 	@$(MAKE) --no-print-directory -C tools/minikvm clean
+	@$(MAKE) --no-print-directory -C tools/bench clean
 	@$(MAKE) --no-print-directory -C selftests clean
 
 help:
@@ -61,6 +67,8 @@ help:
 	@echo 'make test-svm         the tests in the machine with AMD SVM (TESTS=GLOB)'
 	@echo 'make test-vmx         the tests in the machine with Intel VMX (TESTS=GLOB)'
 	@echo 'make check            compiler warnings, sparse and style, against Linux 6.1 and 6.12'
+	@echo 'make bench            what operations cost, beside stock KVM (MACHINE=svm|vmx;'
+	@echo '                      BENCHFLAGS="--rows out,in": options of tools/bench/run-bench)'
 	@echo 'make shell            a shell in a test machine (MACHINE=svm|vmx; RUNFLAGS="--cpus 2":'
 	@echo '                      options of testvm)'
 	@echo 'make modules_install  install minikvm.ko for the kernel it was built against (as root)'
