@@ -85,6 +85,8 @@ struct bench {
 	unsigned int batches;
 	uint64_t done;		/* operations before this batch */
 	bool base;		/* this batch is the loop without the operation */
+	bool profile;		/* mark the last batch for the emulator */
+	bool mark;		/* this is that batch */
 	struct vm vm;
 	struct kvm_regs regs;	/* guest rows: before and after a batch */
 	uint64_t value[4];	/* the row's own */

@@ -30,6 +30,7 @@ static const char usage[] =
 "  --ops N          operations in a batch (default 100)\n"
 "  --batches N      batches, of which the best counts (default 20)\n"
 "  --json           print JSON instead of a table\n"
+"  --profile        mark the last batch of each row for the emulator\n"
 "  --list           print the names of all rows\n"
 "\n"
 "Exit status: 0, or 1 when an answer or a count is wrong.\n";
@@ -40,6 +41,7 @@ struct options {
 	unsigned int ops;
 	unsigned int batches;
 	bool json;
+	bool profile;
 };
 
 /* fail - end the program with the reason */
@@ -157,6 +159,7 @@ static void bench_row(const struct options *opt, const struct row *row, int dev_
 		.device = opt->device,
 		.dev_fd = dev_fd,
 		.row = row,
+		.profile = opt->profile,
 		.ops = at_most(opt->ops, row->max_ops),
 		.batches = at_most(opt->batches, row->max_batches),
 	};
@@ -234,6 +237,7 @@ int main(int argc, char **argv)
 		{ "ops", required_argument, NULL, 'o' },
 		{ "batches", required_argument, NULL, 'b' },
 		{ "json", no_argument, NULL, 'j' },
+		{ "profile", no_argument, NULL, 'p' },
 		{ "list", no_argument, NULL, 'l' },
 		{ "help", no_argument, NULL, 'h' },
 		{ }
@@ -255,6 +259,9 @@ int main(int argc, char **argv)
 			break;
 		case 'j':
 			opt.json = true;
+			break;
+		case 'p':
+			opt.profile = true;
 			break;
 		case 'l':
 			list_rows();

@@ -33,6 +33,17 @@ static inline uint64_t rdtsc(void)
 	return low | (uint64_t)high << 32;
 }
 
+/*
+ * mark - an instruction without effect that an emulator can be told to look for
+ *
+ * Bochs calls it a magic breakpoint.
+ */
+static __always_inline void mark(const struct bench *b)
+{
+	if (b->mark)
+		asm volatile("xchg %%bx, %%bx" : : : "memory");
+}
+
 /* measure_tsc - cycles of the time stamp counter in an instruction */
 double measure_tsc(void)
 {
@@ -90,9 +101,11 @@ static uint64_t run_program(struct bench *b, const struct program *program)
 	b->regs.r15 = b->ops;
 	vm_set_regs(vm, &b->regs);
 
+	mark(b);
 	cycles = rdtsc();
 	r = ioctl(vm->vcpu_fd, KVM_RUN, 0);
 	cycles = rdtsc() - cycles;
+	mark(b);
 
 	if (r)
 		fail_errno("%s: KVM_RUN", b->row->name);
@@ -149,10 +162,12 @@ static uint64_t time_op(struct bench *b, uint64_t (*op)(struct bench *b, uint64_
 {
 	uint64_t n = b->done, end = n + b->ops, bits = 0, start;
 
+	mark(b);
 	start = now(b);
 	for (; n < end; n++)
 		bits |= op(b, n);
 	start = now(b) - start;
+	mark(b);
 	*wrong = bits;
 	return start;
 }
@@ -176,7 +191,12 @@ static uint64_t host_base(struct bench *b)
 {
 	uint64_t wrong;
 
-	return b->row->base_op ? time_op(b, b->row->base_op, &wrong) : 0;
+	if (b->row->base_op)
+		return time_op(b, b->row->base_op, &wrong);
+	/* A pair of marks for each batch and each loop. */
+	mark(b);
+	mark(b);
+	return 0;
 }
 
 /* --- Both ---------------------------------------------------------------- */
@@ -272,8 +292,10 @@ void measure_row(struct bench *b, struct result *result)
 	for (i = 0; i < b->batches; i++) {
 		uint64_t loop;
 
+		b->mark = b->profile && i == b->batches - 1;
 		cycles[i] = count_batch(b, result);
 		loop = run_base(b);
+		b->mark = false;
 		if (loop < base)
 			base = loop;
 	}
