@@ -67,6 +67,7 @@ enum mkvm_reg {
 enum mkvm_state {
 	MKVM_STATE_PDPTRS = MKVM_NR_REGS,	/* pdptrs[] */
 	MKVM_STATE_CRS,				/* cr0, cr4, efer */
+	MKVM_STATE_CR8,
 	MKVM_STATE_DR7,
 	MKVM_STATE_TSC_OFFSET,
 };

@@ -264,7 +264,7 @@ static mkvm_run_t mkvm_mov_to_cr8(struct mkvm_vcpu *vcpu, u64 cr8)
 
 	if (cr8 & ~0xfull)
 		return mkvm_inject_gp(vcpu);
-	vcpu->arch.cr8 = cr8;
+	mkvm_set_cr8(vcpu, cr8);
 	mkvm_skip_instruction(vcpu);
 	if (old <= cr8)
 		return MKVM_RUN_GUEST;
@@ -515,7 +515,7 @@ mkvm_run_t mkvm_handle_db(struct mkvm_vcpu *vcpu, u64 dr6_bits)
 }
 
 /**
- * mkvm_handle_xsetbv() - XSETBV; its exit comes after the check of CR4.OSXSAVE
+ * mkvm_handle_xsetbv() - XSETBV
  * @vcpu: the vCPU
  */
 mkvm_run_t mkvm_handle_xsetbv(struct mkvm_vcpu *vcpu)
@@ -523,6 +523,9 @@ mkvm_run_t mkvm_handle_xsetbv(struct mkvm_vcpu *vcpu)
 	const unsigned long *regs = vcpu->arch.regs;
 	u64 val = (u32)regs[MKVM_REG_RAX] | ((u64)(u32)regs[MKVM_REG_RDX] << 32);
 
+	/* On Intel the CPU has made this check. */
+	if (!(vcpu->arch.cr4 & X86_CR4_OSXSAVE))
+		return mkvm_inject_ud(vcpu);
 	if (mkvm_cpl(vcpu) || (u32)regs[MKVM_REG_RCX] != XCR_XFEATURE_ENABLED_MASK ||
 	    !mkvm_xcr0_valid(vcpu, val))
 		return mkvm_inject_gp(vcpu);

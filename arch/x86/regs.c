@@ -215,7 +215,7 @@ int mkvm_set_sregs(struct mkvm_vcpu *vcpu, const struct kvm_sregs *sregs)
 	vcpu->arch.cr0 = sregs->cr0 | X86_CR0_ET;
 	vcpu->arch.cr2 = sregs->cr2;
 	vcpu->arch.cr4 = sregs->cr4;
-	vcpu->arch.cr8 = sregs->cr8 & 0xf;
+	mkvm_set_cr8(vcpu, sregs->cr8 & 0xf);
 	vcpu->arch.efer = sregs->efer;
 	mkvm_reg_write(vcpu, MKVM_REG_CR3, sregs->cr3);
 	mkvm_mark_dirty(vcpu, MKVM_STATE_CRS);
@@ -259,7 +259,10 @@ static void mkvm_reset_segments(struct mkvm_vcpu *vcpu)
 		.type = 11, .present = 1, .s = 1,
 	};
 	const struct kvm_segment ldt = { .limit = 0xffff, .type = 2, .present = 1 };
-	const struct kvm_segment tr = { .limit = 0xffff, .type = 11, .present = 1 };
+	/* A busy TSS; AMD says of 16 bits. */
+	const struct kvm_segment tr = {
+		.limit = 0xffff, .type = mkvm_caps.amd ? 3 : 11, .present = 1,
+	};
 	const struct kvm_dtable table = { .limit = 0xffff };
 
 	mkvm_ops->set_segment(vcpu, MKVM_SEG_CS, &cs);
@@ -311,6 +314,7 @@ void mkvm_vcpu_reset(struct mkvm_vcpu *vcpu)
 
 	mkvm_ops->vcpu_reset(vcpu);
 	mkvm_mark_dirty(vcpu, MKVM_STATE_CRS);
+	mkvm_mark_dirty(vcpu, MKVM_STATE_CR8);
 	mkvm_mark_dirty(vcpu, MKVM_STATE_DR7);
 	mkvm_mark_dirty(vcpu, MKVM_STATE_TSC_OFFSET);
 	mkvm_reset_segments(vcpu);

@@ -72,6 +72,17 @@ static inline void mkvm_mark_dirty(struct mkvm_vcpu *vcpu, enum mkvm_state state
 	vcpu->arch.regs_dirty |= BIT(state);
 }
 
+/** mkvm_set_cr8() - change the task priority
+ * @vcpu: the vCPU
+ * @cr8: 0 to 15 */
+static inline void mkvm_set_cr8(struct mkvm_vcpu *vcpu, u64 cr8)
+{
+	if (vcpu->arch.cr8 == cr8)
+		return;
+	vcpu->arch.cr8 = cr8;
+	mkvm_mark_dirty(vcpu, MKVM_STATE_CR8);
+}
+
 /** mkvm_pdptrs() - PAE paging: the entries in use
  * @vcpu: the vCPU, loaded; the backend has such registers (mkvm_caps.pdptrs) */
 static inline const u64 *mkvm_pdptrs(struct mkvm_vcpu *vcpu)

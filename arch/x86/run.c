@@ -273,7 +273,7 @@ static int mkvm_read_run_struct(struct mkvm_vcpu *vcpu)
 	/* Without an APIC in the kernel the task priority is userspace's. */
 	if (cr8 & ~0xfull)
 		return -EINVAL;
-	vcpu->arch.cr8 = cr8;
+	mkvm_set_cr8(vcpu, cr8);
 	return 0;
 }
 

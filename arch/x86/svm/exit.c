@@ -201,9 +201,10 @@ static mkvm_run_t svm_exit_npf(struct mkvm_vcpu *vcpu)
 static_assert(X86_OP_XSETBV < 32, "struct svm_exit_row: ops");
 
 static const struct svm_exit_row svm_exit_table[] = {
-	CR(READ_CR0), CR(READ_CR4), CR(READ_CR8), CR(WRITE_CR0), CR(WRITE_CR4), CR(WRITE_CR8),
+	CR(READ_CR0), CR(READ_CR4), CR(WRITE_CR0), CR(WRITE_CR4), CR(WRITE_CR8),
 	ROW(READ_CR3,		NULL),	/* not intercepted, like all rows without a handler */
 	ROW(WRITE_CR3,		NULL),
+	ROW(READ_CR8,		NULL),
 	DR(READ_DR0), DR(READ_DR1), DR(READ_DR2), DR(READ_DR3),
 	DR(READ_DR4), DR(READ_DR5), DR(READ_DR6), DR(READ_DR7),
 	DR(WRITE_DR0), DR(WRITE_DR1), DR(WRITE_DR2), DR(WRITE_DR3),

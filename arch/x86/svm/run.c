@@ -196,10 +196,10 @@ bool svm_enter(struct mkvm_vcpu *vcpu)
 
 	svm->exit = svm_exit_row(control->exit_code);
 	svm->insn_len = 0;
-	if (unlikely(control->exit_code == (u32)SVM_EXIT_ERR))
-		return false;	/* the guest did not run: registers and event are what they were */
-
 	vcpu->arch.regs_avail &= ~MKVM_CACHED_REGS;
+	if (unlikely(control->exit_code == (u32)SVM_EXIT_ERR))
+		return false;	/* the guest did not run: the event was not delivered */
+
 	vcpu->arch.event.type = MKVM_EVENT_NONE;
 	if (svm->exit->quick)
 		return svm_length_quick(vcpu);

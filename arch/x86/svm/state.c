@@ -51,8 +51,8 @@ void svm_cache_reg(struct mkvm_vcpu *vcpu, unsigned int nr)
 
 /*
  * The guest runs with its own CR0, less CD and NW: its memory is the host's, and is cached. What
- * it reads must not differ. CR4.MCE is the host's: without it a machine check would shut the CPU
- * down; reads of CR4 always exit. EFER.SVME must be set in a guest.
+ * it reads must not differ. Where the host has CR4.MCE the guest has it too: without it a machine
+ * check would shut the CPU down; reads of CR4 always exit. EFER.SVME must be set in a guest.
  */
 static void svm_write_crs(struct mkvm_vcpu *vcpu)
 {
@@ -65,7 +65,7 @@ static void svm_write_crs(struct mkvm_vcpu *vcpu)
 		svm_no_intercept(svm, INTERCEPT_CR0_READ);
 	else
 		svm_intercept(svm, INTERCEPT_CR0_READ);
-	save->cr4 = (arch->cr4 & ~(u64)X86_CR4_MCE) | (cr4_read_shadow() & X86_CR4_MCE);
+	save->cr4 = arch->cr4 | (cr4_read_shadow() & X86_CR4_MCE);
 	save->efer = arch->efer | EFER_SVME;
 	svm_mark_dirty(svm, SVM_CLEAN_CR);
 }
@@ -98,6 +98,11 @@ void svm_write_dirty(struct mkvm_vcpu *vcpu)
 	if (dirty & BIT(MKVM_STATE_DR7)) {
 		save->dr7 = vcpu->arch.dr7;
 		svm_mark_dirty(svm, SVM_CLEAN_DR);
+	}
+	if (dirty & BIT(MKVM_STATE_CR8)) {
+		/* Reads do not exit. */
+		svm->vmcb->control.int_ctl = V_INTR_MASKING_MASK | vcpu->arch.cr8;
+		svm_mark_dirty(svm, SVM_CLEAN_INTR);
 	}
 	if (dirty & BIT(MKVM_STATE_TSC_OFFSET)) {
 		svm->vmcb->control.tsc_offset = vcpu->arch.tsc_offset;

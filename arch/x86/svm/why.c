@@ -6,6 +6,11 @@
 
 #include "svm.h"
 
+/* All bits that some CPU has. */
+#define SVM_EFER_BITS	(EFER_SCE | EFER_LME | EFER_LMA | EFER_NX | EFER_SVME | EFER_LMSLE |	\
+			 EFER_FFXSR | BIT(15) /* TCE */ | BIT(17) /* MCOMMIT */ |		\
+			 BIT(18) /* INTWB */ | BIT(20) /* UAIE */ | BIT(21) /* automatic IBRS */)
+
 /* --- Why VMRUN said VMEXIT_INVALID ------------------------------------------------------------- */
 
 /**
@@ -57,7 +62,7 @@ CHECK(cr3, svm_long_mode_paging(save) && svm_above_phys_bits(save->cr3))
 CHECK(cr4_high, save->cr4 >> 32)
 CHECK(dr6_high, save->dr6 >> 32)
 CHECK(dr7_high, save->dr7 >> 32)
-CHECK(efer_high, save->efer >> 32)
+CHECK(efer_mbz, save->efer & ~(u64)SVM_EFER_BITS)
 CHECK(pae, svm_long_mode_paging(save) && !(save->cr4 & X86_CR4_PAE))
 CHECK(pe, svm_long_mode_paging(save) && !(save->cr0 & X86_CR0_PE))
 CHECK(cs, svm_long_mode_paging(save) && save->cr4 & X86_CR4_PAE &&
@@ -76,7 +81,7 @@ static const struct svm_check svm_checks[] = {
 	{ "any MBZ bit of CR4 is set", svm_bad_cr4_high },
 	{ "DR6[63:32] are not zero", svm_bad_dr6_high },
 	{ "DR7[63:32] are not zero", svm_bad_dr7_high },
-	{ "any MBZ bit of EFER is set", svm_bad_efer_high },
+	{ "any MBZ bit of EFER is set", svm_bad_efer_mbz },
 	{ "EFER.LME and CR0.PG are both set and CR4.PAE is zero", svm_bad_pae },
 	{ "EFER.LME and CR0.PG are both non-zero and CR0.PE is zero", svm_bad_pe },
 	{ "EFER.LME, CR0.PG, CR4.PAE, CS.L, and CS.D are all non-zero", svm_bad_cs },

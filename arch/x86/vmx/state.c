@@ -12,7 +12,8 @@
 /*
  * The CPU runs with the guest's CR0 and CR4 plus the bits that VMX demands; the guest reads
  * its own value from the shadow. CD and NW are left out: the guest's memory is the host's, and
- * is cached. MCE is the host's: without it a machine check would shut the CPU down.
+ * is cached. Where the host has MCE the guest has it too: without it a machine check would shut the CPU
+ * down.
  */
 static void vmx_write_crs(struct mkvm_vcpu *vcpu)
 {
@@ -22,8 +23,8 @@ static void vmx_write_crs(struct mkvm_vcpu *vcpu)
 	vmcs_writel(GUEST_CR0, (arch->cr0 & ~(u64)(X86_CR0_CD | X86_CR0_NW)) |
 			       vmx_config.cr0_fixed);
 	vmcs_writel(CR0_READ_SHADOW, arch->cr0);
-	vmcs_writel(GUEST_CR4, (arch->cr4 & ~(u64)X86_CR4_MCE) |
-			       (cr4_read_shadow() & X86_CR4_MCE) | vmx_config.cr4_fixed);
+	vmcs_writel(GUEST_CR4, arch->cr4 | (cr4_read_shadow() & X86_CR4_MCE) |
+			       vmx_config.cr4_fixed);
 	vmcs_writel(CR4_READ_SHADOW, arch->cr4);
 	vmcs_write64(GUEST_IA32_EFER, arch->efer);
 	if (arch->efer & EFER_LMA)
