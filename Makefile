@@ -61,7 +61,7 @@ clean:
 help:
 	@echo 'make                  build minikvm.ko and the tools (KDIR=DIR: against these kernel headers)'
 	@echo 'make run              boot a test machine and run a guest that says Hello, world!'
-	@echo '                      (MACHINE=svm|vmx: in which machine, AMD or Intel;'
+	@echo '                      (MACHINE=svm|vmx: in the one with AMD SVM, the default, or Intel VMX;'
 	@echo '                      GUEST=FILE: a flat binary of yours; RUNFLAGS="--long --trace-exits")'
 	@echo 'make test             all tests, in both test machines (TESTS=GLOB: only these)'
 	@echo 'make test-svm         the tests in the machine with AMD SVM (TESTS=GLOB)'
