@@ -12,7 +12,8 @@
 #define MSR_APICBASE	0x1b
 #define MSR_TSC_ADJUST	0x3b
 
-/* Two places for the APIC; neither is the one after reset, 0xfee00000. */
+/* Places for the APIC: the one after reset and two others. */
+#define APIC_BASE_0	0xfee00900u
 #define APIC_BASE_1	0xfec00900u
 #define APIC_BASE_2	0xfed00900u
 
@@ -76,6 +77,12 @@ static void rdmsr_begin(struct bench *b)
 /* From one place to the other and back: each write changes something. */
 static void wrmsr_apicbase_begin(struct bench *b)
 {
+	struct kvm_sregs sregs;
+
+	/* So that the batch before cannot pass for this one. */
+	vm_get_sregs(&b->vm, &sregs);
+	sregs.apic_base = APIC_BASE_0;
+	vm_set_sregs(&b->vm, &sregs);
 	b->regs.rcx = MSR_APICBASE;
 	b->regs.rax = APIC_BASE_1;
 	b->regs.r10 = APIC_BASE_1 ^ APIC_BASE_2;
@@ -91,9 +98,6 @@ static void wrmsr_apicbase_end(struct bench *b)
 	if (sregs.apic_base != b->regs.rax || b->regs.rax != want)
 		fail("%s: the guest wrote %#llx, apic_base is %#llx",
 		     b->row->name, b->regs.rax, sregs.apic_base);
-	/* So that the next batch cannot pass for this one. */
-	sregs.apic_base = 0xfee00900;
-	vm_set_sregs(&b->vm, &sregs);
 }
 
 #define TSC_STEP	0x1000u
