@@ -14,6 +14,16 @@
 const struct mkvm_x86_ops *mkvm_ops __ro_after_init;
 struct mkvm_x86_caps mkvm_caps __ro_after_init;
 
+#define MKVM_DEFINE_OP(op)						\
+	DEFINE_STATIC_CALL_NULL(mkvm_##op, *(((struct mkvm_x86_ops *)0)->op));
+MKVM_DIRECT_OPS(MKVM_DEFINE_OP)
+
+static void __init mkvm_patch_ops(void)
+{
+#define MKVM_UPDATE_OP(op)	static_call_update(mkvm_##op, mkvm_ops->op);
+	MKVM_DIRECT_OPS(MKVM_UPDATE_OP)
+}
+
 /* --- The module ------------------------------------------------------------------------ */
 
 /* The CPU itself is asked: the kernel forgets the feature when it is locked off. */
@@ -50,6 +60,7 @@ int __init mkvm_arch_init(void)
 	r = mkvm_ops->setup();
 	if (r)
 		return r;
+	mkvm_patch_ops();
 	mkvm_cpuid_init();
 	mkvm_host_register_emergency(mkvm_ops->cpu_disable);
 	return 0;

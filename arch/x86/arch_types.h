@@ -207,7 +207,8 @@ struct mkvm_mmio {
  * @xcr0_allowed: XCR0 bits that it permits
  * @spare_tables: zeroed pages for second-level tables, so that none is allocated under a lock
  * @nr_spare_tables: how many
- * @complete:	what finishes the instruction when userspace comes back, or NULL
+ * @complete:	what finishes the instruction when userspace comes back, or NULL; called without
+ *		vm->srcu
  * @pio_data:	the page for port I/O data
  * @pio:	what was asked of userspace
  * @mmio:	likewise

@@ -61,19 +61,32 @@ static u32 mkvm_features[NCAPINTS] = {
 #define MKVM_XSAVE_MIN_SIZE	(512 + 64)
 
 static u64 mkvm_supported_xcr0;
+/* Where each state component ends in an XSAVE area; CPUID 0xd, a slow instruction. */
+static u32 mkvm_xsave_end[20] __ro_after_init;
 
 static u32 mkvm_feature_word(enum cpuid_leafs word)
 {
 	return mkvm_features[word];
 }
 
+static u32 __init cpuid_xsave_end(unsigned int component)
+{
+	u32 eax, ebx, ecx, edx;
+
+	cpuid_count(0xd, component, &eax, &ebx, &ecx, &edx);
+	return eax + ebx;
+}
+
 /** mkvm_cpuid_init() - once, after the backend's setup: cut the table to this machine */
-void mkvm_cpuid_init(void)
+void __init mkvm_cpuid_init(void)
 {
 	unsigned int i;
 
 	mkvm_caps.host_xcr0 = mkvm_host_xcr0();
 	mkvm_supported_xcr0 = mkvm_caps.host_xcr0 & MKVM_XCR0;
+	for (i = 2; i < ARRAY_SIZE(mkvm_xsave_end); i++)
+		if (mkvm_supported_xcr0 & BIT_ULL(i))
+			mkvm_xsave_end[i] = cpuid_xsave_end(i);
 
 	for (i = 0; i < ARRAY_SIZE(mkvm_features); i++)
 		mkvm_features[i] &= boot_cpu_data.x86_capability[i];
@@ -366,15 +379,11 @@ static void cpuid_set_bit(u32 *reg, u32 bit, bool on)
 static u32 mkvm_xsave_size(u64 xcr0)
 {
 	u32 size = MKVM_XSAVE_MIN_SIZE;
-	u32 eax, ebx, ecx, edx;
 	unsigned int i;
 
-	for (i = 2; i < 63; i++) {
-		if (!(xcr0 & BIT_ULL(i)))
-			continue;
-		cpuid_count(0xd, i, &eax, &ebx, &ecx, &edx);
-		size = max(size, eax + ebx);
-	}
+	for (i = 2; i < ARRAY_SIZE(mkvm_xsave_end); i++)
+		if (xcr0 & BIT_ULL(i))
+			size = max(size, mkvm_xsave_end[i]);
 	return size;
 }
 

@@ -58,11 +58,28 @@ bool mkvm_host_fred(void);
 /* --- Around VM entry ---------------------------------------------------------- */
 
 /**
- * mkvm_host_guest_enter() - tell tracing, RCU and context tracking: the guest runs
+ * mkvm_host_note_guest() - tell RCU that nothing of it is in use here
  *
- * Interrupts are off but will, in effect, be enabled by the entry. RCU treats guest
- * execution like userspace. Nothing between this and mkvm_host_guest_exit() may be
- * instrumented.
+ * RCU treats guest execution like userspace. Once for a row of entries is enough: a guest that
+ * stays away long is brought back by the tick, and that exit ends the row. Interrupts off.
+ */
+static inline void mkvm_host_note_guest(void)
+{
+	/* Where context tracking is on, it says so at each entry. */
+	if (context_tracking_enabled_this_cpu())
+		return;
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
+	rcu_virt_note_context_switch();
+#else
+	rcu_virt_note_context_switch(smp_processor_id());
+#endif
+}
+
+/**
+ * mkvm_host_guest_enter() - tell tracing and context tracking: the guest runs
+ *
+ * Interrupts are off but will, in effect, be enabled by the entry. Nothing between this and
+ * mkvm_host_guest_exit() may be instrumented.
  */
 static __always_inline void mkvm_host_guest_enter(void)
 {
@@ -71,15 +88,7 @@ static __always_inline void mkvm_host_guest_enter(void)
 	lockdep_hardirqs_on_prepare();
 	instrumentation_end();
 
-	if (!context_tracking_guest_enter()) {
-		instrumentation_begin();
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
-		rcu_virt_note_context_switch();
-#else
-		rcu_virt_note_context_switch(smp_processor_id());
-#endif
-		instrumentation_end();
-	}
+	context_tracking_guest_enter();
 	lockdep_hardirqs_on(CALLER_ADDR0);
 }
 

@@ -51,6 +51,7 @@ static void mkvm_trace_fragment(struct mkvm_vcpu *vcpu, const struct mkvm_mmio_f
 
 static mkvm_run_t mkvm_mmio_next(struct mkvm_vcpu *vcpu);
 
+/* Of an MMIO access nothing but the registers is left to do: no memory slots. */
 static mkvm_run_t mkvm_complete_mmio(struct mkvm_vcpu *vcpu)
 {
 	struct mkvm_mmio *mmio = &vcpu->arch.mmio;

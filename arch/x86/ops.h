@@ -10,6 +10,8 @@
  * vendors need it.
  */
 
+#include <linux/static_call.h>
+
 #include "../../virt/minikvm.h"
 
 /**
@@ -35,7 +37,7 @@
  * Entry and exit:
  * @prepare:	before the first of a row of entries: take what the host may change while
  *		interrupts are on, switch host segments and MSRs if not done since
- *		@vcpu_load. Interrupts off
+ *		@vcpu_load. Interrupts off. False: this CPU cannot run guests
  * @inject:	put vcpu->arch.event into the control block
  * @enter:	write what is dirty and run the guest until it exits. Interrupts off; returns
  *		with interrupts off, a host NMI or #MC that caused the exit delivered. Fills
@@ -52,7 +54,7 @@
  * @set_segment: write one
  * @get_msr:	an MSR that the vendor owns (FS.base, SYSENTER ...). 0, or EINVAL
  * @set_msr:	likewise; the value has been checked
- * @insn_len:	length of the instruction that exited
+ * @skip_insn:	the instruction that exited is complete: RIP after it, and @end_shadow
  * @end_shadow:	an instruction was completed: STI and MOV SS block nothing any more
  * @dump:	print everything, for a state nobody understands
  */
@@ -69,7 +71,7 @@ struct mkvm_x86_ops {
 	void (*vcpu_load)(struct mkvm_vcpu *vcpu, int cpu);
 	void (*vcpu_put)(struct mkvm_vcpu *vcpu);
 
-	void (*prepare)(struct mkvm_vcpu *vcpu);
+	bool (*prepare)(struct mkvm_vcpu *vcpu);
 	void (*inject)(struct mkvm_vcpu *vcpu);
 	bool (*enter)(struct mkvm_vcpu *vcpu);
 	mkvm_run_t (*handle_exit)(struct mkvm_vcpu *vcpu);
@@ -83,7 +85,7 @@ struct mkvm_x86_ops {
 			    const struct kvm_segment *in);
 	int (*get_msr)(struct mkvm_vcpu *vcpu, u32 msr, u64 *data);
 	int (*set_msr)(struct mkvm_vcpu *vcpu, u32 msr, u64 data);
-	unsigned int (*insn_len)(struct mkvm_vcpu *vcpu);
+	void (*skip_insn)(struct mkvm_vcpu *vcpu);
 	void (*end_shadow)(struct mkvm_vcpu *vcpu);
 	void (*dump)(struct mkvm_vcpu *vcpu);
 };
@@ -111,5 +113,21 @@ struct mkvm_x86_caps {
 /* arch.c: the chosen backend. Constant after load. */
 extern const struct mkvm_x86_ops *mkvm_ops;
 extern struct mkvm_x86_caps mkvm_caps;
+
+/*
+ * The operations of the shortest path from VM exit to VM entry are called directly: their calls
+ * are patched at load. The macro lists them, and what each returns.
+ */
+#define MKVM_DIRECT_OPS(OP)	\
+	OP(enter)		\
+	OP(handle_exit)		\
+	OP(skip_insn)		\
+	OP(cache_reg)
+
+#define MKVM_DECLARE_OP(op)	DECLARE_STATIC_CALL(mkvm_##op, *(((struct mkvm_x86_ops *)0)->op));
+MKVM_DIRECT_OPS(MKVM_DECLARE_OP)
+
+/* Call operation @op of the backend. */
+#define mkvm_direct(op)		static_call(mkvm_##op)
 
 #endif

@@ -201,7 +201,7 @@ static mkvm_run_t mkvm_outs(struct mkvm_vcpu *vcpu, const struct mkvm_pio_exit *
 }
 
 /* Store what userspace has put into the page. */
-static mkvm_run_t mkvm_complete_ins(struct mkvm_vcpu *vcpu)
+static mkvm_run_t mkvm_store_ins(struct mkvm_vcpu *vcpu)
 {
 	const struct mkvm_pio *done = &vcpu->arch.pio;
 	const struct mkvm_pio_exit pio = {
@@ -245,6 +245,17 @@ static mkvm_run_t mkvm_complete_ins(struct mkvm_vcpu *vcpu)
 	return MKVM_RUN_GUEST;
 }
 
+static mkvm_run_t mkvm_complete_ins(struct mkvm_vcpu *vcpu)
+{
+	mkvm_run_t ret;
+	int idx;
+
+	idx = srcu_read_lock(&vcpu->vm->srcu);
+	ret = mkvm_store_ins(vcpu);
+	srcu_read_unlock(&vcpu->vm->srcu, idx);
+	return ret;
+}
+
 static mkvm_run_t mkvm_ins(struct mkvm_vcpu *vcpu, const struct mkvm_pio_exit *pio)
 {
 	struct gwalk_result res;
@@ -274,9 +285,10 @@ static mkvm_run_t mkvm_ins(struct mkvm_vcpu *vcpu, const struct mkvm_pio_exit *p
 
 /**
  * mkvm_handle_pio() - a port access that no device in the kernel claims
- * @vcpu: the vCPU; vm->srcu held
+ * @vcpu: the vCPU; for INS and OUTS vm->srcu held
  * @pio: the decoded access
  *
+ * Context: IN and OUT also with interrupts off.
  * Return: %MKVM_RUN_USER with KVM_EXIT_IO, or %MKVM_RUN_GUEST when there was nothing to
  * do (REP with a count of 0) or the memory operand faults.
  */

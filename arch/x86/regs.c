@@ -18,20 +18,23 @@ void mkvm_cache_regs(struct mkvm_vcpu *vcpu)
 	mkvm_reg_read(vcpu, MKVM_REG_CR3);
 }
 
+/* Raise the single-step trap that the CPU would have raised after the instruction. */
+static void mkvm_step_trap(struct mkvm_vcpu *vcpu)
+{
+	if (unlikely(mkvm_rflags(vcpu) & X86_EFLAGS_TF))
+		mkvm_handle_db(vcpu, DR_STEP);
+}
+
 /**
- * mkvm_advance_rip() - an instruction is complete
+ * mkvm_advance_rip() - an instruction that was executed here is complete
  * @vcpu: the vCPU, loaded
  * @next_rip: where the guest goes on
- *
- * Ends interrupt shadows, and raises the single-step trap that the CPU would have
- * raised after the instruction.
  */
 void mkvm_advance_rip(struct mkvm_vcpu *vcpu, unsigned long next_rip)
 {
 	mkvm_reg_write(vcpu, MKVM_REG_RIP, next_rip);
 	mkvm_ops->end_shadow(vcpu);
-	if (unlikely(mkvm_rflags(vcpu) & X86_EFLAGS_TF))
-		mkvm_handle_db(vcpu, DR_STEP);
+	mkvm_step_trap(vcpu);
 }
 
 /**
@@ -40,13 +43,8 @@ void mkvm_advance_rip(struct mkvm_vcpu *vcpu, unsigned long next_rip)
  */
 void mkvm_skip_instruction(struct mkvm_vcpu *vcpu)
 {
-	unsigned long rip = mkvm_rip(vcpu);
-	unsigned long next = rip + mkvm_ops->insn_len(vcpu);
-
-	/* Outside 64-bit mode the instruction pointer wraps at 4 GiB. */
-	if (unlikely((rip ^ next) >> 32) && !mkvm_is_64bit(vcpu))
-		next = (u32)next;
-	mkvm_advance_rip(vcpu, next);
+	mkvm_direct(skip_insn)(vcpu);
+	mkvm_step_trap(vcpu);
 }
 
 /* --- General registers -------------------------------------------------------- */

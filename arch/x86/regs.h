@@ -43,7 +43,7 @@
 static inline unsigned long mkvm_reg_read(struct mkvm_vcpu *vcpu, enum mkvm_reg reg)
 {
 	if (!(vcpu->arch.regs_avail & BIT(reg)))
-		mkvm_ops->cache_reg(vcpu, reg);
+		mkvm_direct(cache_reg)(vcpu, reg);
 	return vcpu->arch.regs[reg];
 }
 
@@ -88,7 +88,7 @@ static inline void mkvm_set_cr8(struct mkvm_vcpu *vcpu, u64 cr8)
 static inline const u64 *mkvm_pdptrs(struct mkvm_vcpu *vcpu)
 {
 	if (!(vcpu->arch.regs_avail & BIT(MKVM_STATE_PDPTRS)))
-		mkvm_ops->cache_reg(vcpu, MKVM_STATE_PDPTRS);
+		mkvm_direct(cache_reg)(vcpu, MKVM_STATE_PDPTRS);
 	return vcpu->arch.pdptrs;
 }
 
@@ -145,6 +145,21 @@ static inline unsigned int mkvm_cpl(struct mkvm_vcpu *vcpu)
 void mkvm_cache_regs(struct mkvm_vcpu *vcpu);
 void mkvm_skip_instruction(struct mkvm_vcpu *vcpu);
 void mkvm_advance_rip(struct mkvm_vcpu *vcpu, unsigned long next_rip);
+/**
+ * mkvm_next_rip() - RIP after an instruction
+ * @vcpu: the vCPU, loaded
+ * @len: its length
+ */
+static inline unsigned long mkvm_next_rip(struct mkvm_vcpu *vcpu, unsigned int len)
+{
+	unsigned long rip = mkvm_rip(vcpu), next = rip + len;
+
+	/* Outside 64-bit mode the instruction pointer wraps at 4 GiB. */
+	if (unlikely((rip ^ next) >> 32) && !mkvm_is_64bit(vcpu))
+		next = (u32)next;
+	return next;
+}
+
 bool mkvm_apic_base_valid(struct mkvm_vcpu *vcpu, u64 base);
 void mkvm_vcpu_reset(struct mkvm_vcpu *vcpu);
 

@@ -2,7 +2,7 @@
 /*
  * KVM_RUN: the loop around VM entry.
  *
- *   mkvm_arch_vcpu_run()	once per ioctl: FPU, completion of what userspace did
+ *   mkvm_arch_vcpu_run()	once per ioctl: completion of what userspace did, FPU
  *     mkvm_run_loop()		until somebody wants to leave; interrupts on
  *       mkvm_handle_requests()
  *       mkvm_enter_guest()	the inner loop; interrupts off
@@ -127,7 +127,7 @@ static bool mkvm_enter_once(struct mkvm_vcpu *vcpu)
 	mkvm_load_guest_drs(vcpu);
 	mkvm_xcr0_load_guest(vcpu);
 
-	quick = mkvm_ops->enter(vcpu);
+	quick = mkvm_direct(enter)(vcpu);
 
 	mkvm_xcr0_load_host(vcpu);
 	mkvm_host_restore_dr7();
@@ -160,7 +160,14 @@ static bool mkvm_enter_guest(struct mkvm_vcpu *vcpu, mkvm_run_t *ret)
 
 	preempt_disable();
 	local_irq_disable();
-	mkvm_ops->prepare(vcpu);
+	if (unlikely(!mkvm_ops->prepare(vcpu))) {
+		local_irq_enable();
+		preempt_enable();
+		pr_err_ratelimited("vCPU thread on CPU %d, which cannot run guests\n", vcpu->cpu);
+		*ret = mkvm_fail_entry(vcpu, 0);
+		return false;
+	}
+	mkvm_host_note_guest();
 	WRITE_ONCE(vcpu->mode, MKVM_IN_GUEST);
 	/* Pairs with the smp_mb() in mkvm_make_all_request(). */
 	smp_mb();
@@ -174,7 +181,7 @@ static bool mkvm_enter_guest(struct mkvm_vcpu *vcpu, mkvm_run_t *ret)
 			unhandled = true;
 			break;
 		}
-		*ret = mkvm_ops->handle_exit(vcpu);
+		*ret = mkvm_direct(handle_exit)(vcpu);
 		if (!mkvm_run_is_guest(*ret))
 			break;
 		vcpu->stat.fast_reentries++;
@@ -201,7 +208,7 @@ static mkvm_run_t mkvm_handle_exit(struct mkvm_vcpu *vcpu)
 	int idx;
 
 	idx = srcu_read_lock(&vcpu->vm->srcu);
-	ret = mkvm_ops->handle_exit(vcpu);
+	ret = mkvm_direct(handle_exit)(vcpu);
 	srcu_read_unlock(&vcpu->vm->srcu, idx);
 	return ret;
 }
@@ -249,17 +256,37 @@ static mkvm_run_t mkvm_run_loop(struct mkvm_vcpu *vcpu)
 static mkvm_run_t mkvm_complete_userspace(struct mkvm_vcpu *vcpu)
 {
 	mkvm_run_t (*complete)(struct mkvm_vcpu *vcpu) = vcpu->arch.complete;
-	mkvm_run_t ret;
-	int idx;
 
 	if (!complete)
 		return MKVM_RUN_GUEST;
-
 	vcpu->arch.complete = NULL;
-	idx = srcu_read_lock(&vcpu->vm->srcu);
-	ret = complete(vcpu);
-	srcu_read_unlock(&vcpu->vm->srcu, idx);
+	return complete(vcpu);
+}
+
+static mkvm_run_t mkvm_run_loaded(struct mkvm_vcpu *vcpu)
+{
+	mkvm_run_t ret;
+
+	ret = mkvm_complete_userspace(vcpu);
+	if (mkvm_run_is_guest(ret)) {
+		if (mkvm_immediate_exit(vcpu->run))
+			return mkvm_run_error(-EINTR);
+		mkvm_fpu_load_guest(vcpu);
+		ret = mkvm_run_loop(vcpu);
+		mkvm_fpu_load_host(vcpu);
+	}
 	return ret;
+}
+
+/* What userspace learns beside the exit reason. The registers in memory are up to date. */
+static void mkvm_write_run_struct(struct mkvm_vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+
+	run->ready_for_interrupt_injection = 0;
+	run->if_flag = !!(vcpu->arch.regs[MKVM_REG_RFLAGS] & X86_EFLAGS_IF);
+	run->cr8 = vcpu->arch.cr8;
+	run->apic_base = vcpu->arch.apic_base;
 }
 
 /* What userspace asks for in the run struct beside the run itself. */
@@ -288,26 +315,19 @@ int mkvm_arch_vcpu_run(struct mkvm_vcpu *vcpu)
 	if (r)
 		return r;
 
-	mkvm_vcpu_load(vcpu);
-	mkvm_fpu_load_guest(vcpu);
-
-	ret = mkvm_complete_userspace(vcpu);
-	if (mkvm_run_is_guest(ret)) {
-		if (mkvm_immediate_exit(vcpu->run))
-			ret = mkvm_run_error(-EINTR);
-		else
-			ret = mkvm_run_loop(vcpu);
+	/* Nothing to finish and nothing to run: the vCPU need not be loaded. */
+	if (mkvm_immediate_exit(vcpu->run) && !vcpu->arch.complete) {
+		mkvm_write_run_struct(vcpu);
+		return -EINTR;
 	}
 
+	mkvm_vcpu_load(vcpu);
+	ret = mkvm_run_loaded(vcpu);
 	mkvm_cache_regs(vcpu);
-	vcpu->run->ready_for_interrupt_injection = 0;
-	vcpu->run->if_flag = !!(mkvm_rflags(vcpu) & X86_EFLAGS_IF);
-	vcpu->run->cr8 = vcpu->arch.cr8;
-	vcpu->run->apic_base = vcpu->arch.apic_base;
+	mkvm_vcpu_put(vcpu);
+
+	mkvm_write_run_struct(vcpu);
 	if (!ret.code)
 		vcpu->stat.user_exits++;
-
-	mkvm_fpu_load_host(vcpu);
-	mkvm_vcpu_put(vcpu);
 	return ret.code;
 }

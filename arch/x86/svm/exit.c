@@ -55,8 +55,7 @@ static mkvm_run_t svm_exit_db(struct mkvm_vcpu *vcpu)
 /* INT1 is a trap, but exits before RIP has moved. */
 static mkvm_run_t svm_exit_icebp(struct mkvm_vcpu *vcpu)
 {
-	mkvm_reg_write(vcpu, MKVM_REG_RIP, mkvm_rip(vcpu) + svm_insn_len(vcpu));
-	svm_end_shadow(vcpu);
+	svm_skip_insn(vcpu);
 	return mkvm_handle_db(vcpu, 0);
 }
 
@@ -237,10 +236,10 @@ static const struct svm_exit_row svm_exit_table[] = {
 	ROW(SWINT,		NULL),
 	INSN(INVD,		mkvm_handle_skip,	OP(INVD)),
 	ROW(PAUSE,		NULL),
-	INSN(HLT,		mkvm_handle_hlt,	OP(HLT)),
+	QUICK(HLT,		mkvm_handle_hlt,	OP(HLT)),
 	ROW(INVLPG,		NULL),
 	ROW(INVLPGA,		mkvm_inject_ud),
-	/* The string forms read the instruction, the others know their length. */
+	/* The string forms read the instruction, the others are told its length, and are quick. */
 	[SVM_EXIT_IOIO] = { "IOIO", svm_exit_ioio, OP(INS) | OP(OUTS) },
 	QUICK(MSR,		svm_exit_msr,		OP(RDMSR) | OP(WRMSR)),
 	ROW(TASK_SWITCH,	NULL),	/* see limits.rst */
@@ -288,12 +287,11 @@ unsigned int svm_exit_index(u32 code)
 }
 
 /** svm_exit_row() - the row of an exit code
- * @code: EXITCODE
+ * @index: from svm_exit_index()
  * Return: never NULL. */
-const struct svm_exit_row *svm_exit_row(u32 code)
+const struct svm_exit_row *svm_exit_row(unsigned int index)
 {
 	static const struct svm_exit_row unknown;
-	unsigned int index = svm_exit_index(code);
 
 	return index < MKVM_ARCH_NR_EXITS ? &svm_exit_table[index] : &unknown;
 }
@@ -312,7 +310,6 @@ mkvm_run_t svm_handle_exit(struct mkvm_vcpu *vcpu)
 	struct svm_vcpu *svm = to_svm(vcpu);
 	const struct vmcb_control_area *control = &svm->vmcb->control;
 	const struct svm_exit_row *exit = svm->exit;
-	unsigned int index;
 
 	if (unlikely(svm->fail))
 		return mkvm_fail_entry(vcpu, 0);
@@ -323,9 +320,8 @@ mkvm_run_t svm_handle_exit(struct mkvm_vcpu *vcpu)
 		svm_dump(vcpu);
 		return mkvm_fail_entry(vcpu, control->exit_code);
 	}
-	index = svm_exit_index(control->exit_code);
-	if (index < MKVM_ARCH_NR_EXITS)
-		vcpu->stat.exit_reason[index]++;
+	if (likely(svm->exit_index < MKVM_ARCH_NR_EXITS))
+		vcpu->stat.exit_reason[svm->exit_index]++;
 
 	if (!exit->handler)
 		return svm_exit_unexpected(vcpu);

@@ -16,13 +16,6 @@
 #include "../mmu/gwalk.h"
 #include "svm.h"
 
-/** svm_insn_len() - see struct mkvm_x86_ops
- * @vcpu: the vCPU */
-unsigned int svm_insn_len(struct mkvm_vcpu *vcpu)
-{
-	return to_svm(vcpu)->insn_len;
-}
-
 /* The instruction is one that exits with this code: nobody has changed it since it ran. */
 static bool svm_op_fits(const struct svm_vcpu *svm, unsigned int op)
 {
@@ -80,7 +73,7 @@ differs:
  * svm_length_quick() - find the length with interrupts off
  * @vcpu: the vCPU, whose exit is one of an instruction
  *
- * Return: whether svm_insn_len() is known; if not, svm_length() has to be called.
+ * Return: whether svm->insn_len is known; if not, svm_length() has to be called.
  */
 bool svm_length_quick(struct mkvm_vcpu *vcpu)
 {

@@ -68,17 +68,19 @@ void svm_flush_tlb(struct mkvm_vcpu *vcpu)
 
 /** svm_prepare() - see struct mkvm_x86_ops
  * @vcpu: the vCPU */
-void svm_prepare(struct mkvm_vcpu *vcpu)
+bool svm_prepare(struct mkvm_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 
+	/* The machine goes down, or the CPU could not be enabled. */
 	if (unlikely(!svm_cpu_is_on()))
-		return;
+		return false;
 	/*
 	 * Every exit loads this back. Each time, because another thread may have given the process
 	 * an LDT while interrupts were on, and freed the old one.
 	 */
-	svm_vmsave(svm_host_area_pa());
+	svm->host_area_pa = svm_host_area_pa();
+	svm_vmsave(svm->host_area_pa);
 	/* perf may have changed it until interrupts went off. */
 	svm->host_debugctl = get_debugctlmsr();
 	svm_assign_asid(svm);
@@ -87,6 +89,7 @@ void svm_prepare(struct mkvm_vcpu *vcpu)
 		svm_switch_tsc_aux(this_cpu_read(svm_host_tsc_aux), svm->tsc_aux);
 		svm->host_loaded = true;
 	}
+	return true;
 }
 
 /* --- Events ------------------------------------------------------------------------------------- */
@@ -149,10 +152,10 @@ static void svm_requeue_event(struct mkvm_vcpu *vcpu, u32 info)
 /* --- Entry and exit ------------------------------------------------------------------------------ */
 
 /* Nothing in here may be traced: to RCU the guest runs. */
-static noinstr void svm_enter_exit(struct mkvm_vcpu *vcpu, struct svm_vcpu *svm, u64 host_area_pa)
+static noinstr void svm_enter_exit(struct mkvm_vcpu *vcpu, struct svm_vcpu *svm)
 {
 	mkvm_host_guest_enter();
-	svm_enter_asm(svm->vmcb_pa, vcpu->arch.regs, host_area_pa);
+	svm_enter_asm(svm->vmcb_pa, vcpu->arch.regs, svm->host_area_pa);
 	mkvm_host_guest_exit();
 }
 
@@ -164,11 +167,9 @@ bool svm_enter(struct mkvm_vcpu *vcpu)
 	struct vmcb_control_area *control = &svm->vmcb->control;
 	struct vmcb_save_area *save = &svm->vmcb->save;
 
-	svm->fail = !svm_cpu_is_on() || !svm_clgi();
-	if (unlikely(svm->fail)) {
-		/* The machine goes down, or the CPU could not be enabled. */
+	svm->fail = !svm_clgi();
+	if (unlikely(svm->fail))
 		return false;
-	}
 	svm_write_dirty(vcpu);
 	/* Otherwise svm_inject() has been called. */
 	if (vcpu->arch.event.type == MKVM_EVENT_NONE)
@@ -182,27 +183,35 @@ bool svm_enter(struct mkvm_vcpu *vcpu)
 	if (unlikely(svm->host_debugctl))
 		update_debugctlmsr(0);
 
-	svm_enter_exit(vcpu, svm, svm_host_area_pa());
+	svm_enter_exit(vcpu, svm);
 
 	if (unlikely(svm->host_debugctl))
 		update_debugctlmsr(svm->host_debugctl);
 	/* An NMI that ended guest execution is delivered here. */
 	svm_stgi();
 
+	/* In memory like all else: cheaper now than through svm_cache_reg(). */
 	vcpu->arch.regs[MKVM_REG_RAX] = save->rax;
+	vcpu->arch.regs[MKVM_REG_RSP] = save->rsp;
+	vcpu->arch.regs[MKVM_REG_RIP] = save->rip;
+	vcpu->arch.regs[MKVM_REG_RFLAGS] = save->rflags;
+	vcpu->arch.regs[MKVM_REG_CR3] = save->cr3;
 	vcpu->arch.cr2 = save->cr2;
 	control->clean = SVM_CLEAN_ALL;
 	control->tlb_ctl = TLB_CONTROL_DO_NOTHING;
 
-	svm->exit = svm_exit_row(control->exit_code);
+	svm->exit_index = svm_exit_index(control->exit_code);
+	svm->exit = svm_exit_row(svm->exit_index);
 	svm->insn_len = 0;
-	vcpu->arch.regs_avail &= ~MKVM_CACHED_REGS;
+	vcpu->arch.regs_avail &= ~(BIT(MKVM_REG_CS_AR) | BIT(MKVM_REG_SS_AR));
 	if (unlikely(control->exit_code == (u32)SVM_EXIT_ERR))
 		return false;	/* the guest did not run: the event was not delivered */
 
 	vcpu->arch.event.type = MKVM_EVENT_NONE;
 	if (svm->exit->quick)
 		return svm_length_quick(vcpu);
+	if (control->exit_code == SVM_EXIT_IOIO)
+		return !(control->exit_info_1 & SVM_IOIO_STR_MASK);
 	if (unlikely(control->exit_int_info & SVM_EXITINTINFO_VALID))
 		svm_requeue_event(vcpu, control->exit_int_info);
 	if (control->exit_code == SVM_EXIT_EXCP_BASE + X86_TRAP_MC)

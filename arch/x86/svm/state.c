@@ -17,25 +17,13 @@ static u32 svm_attrib_to_ar(u16 attrib)
 
 /** svm_cache_reg() - see struct mkvm_x86_ops
  * @vcpu: the vCPU
- * @nr: enum mkvm_reg from RSP on */
+ * @nr: CS_AR or SS_AR */
 void svm_cache_reg(struct mkvm_vcpu *vcpu, unsigned int nr)
 {
 	const struct vmcb_save_area *save = &to_svm(vcpu)->vmcb->save;
 	unsigned long *reg = &vcpu->arch.regs[nr];
 
 	switch (nr) {
-	case MKVM_REG_RSP:
-		*reg = save->rsp;
-		break;
-	case MKVM_REG_RIP:
-		*reg = save->rip;
-		break;
-	case MKVM_REG_RFLAGS:
-		*reg = save->rflags;
-		break;
-	case MKVM_REG_CR3:
-		*reg = save->cr3;
-		break;
 	case MKVM_REG_CS_AR:
 		*reg = svm_attrib_to_ar(save->cs.attrib);
 		break;
@@ -115,6 +103,14 @@ void svm_write_dirty(struct mkvm_vcpu *vcpu)
 void svm_end_shadow(struct mkvm_vcpu *vcpu)
 {
 	to_svm(vcpu)->vmcb->control.int_state &= ~SVM_INTERRUPT_SHADOW_MASK;
+}
+
+/** svm_skip_insn() - see struct mkvm_x86_ops
+ * @vcpu: the vCPU */
+void svm_skip_insn(struct mkvm_vcpu *vcpu)
+{
+	mkvm_reg_write(vcpu, MKVM_REG_RIP, mkvm_next_rip(vcpu, to_svm(vcpu)->insn_len));
+	svm_end_shadow(vcpu);
 }
 
 /* --- Segments ----------------------------------------------------------------------------- */

@@ -213,7 +213,7 @@ const struct mkvm_x86_ops svm_ops = {
 	.set_segment	= svm_set_segment,
 	.get_msr	= svm_get_msr,
 	.set_msr	= svm_set_msr,
-	.insn_len	= svm_insn_len,
+	.skip_insn	= svm_skip_insn,
 	.end_shadow	= svm_end_shadow,
 	.dump		= svm_dump,
 };

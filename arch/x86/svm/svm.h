@@ -102,7 +102,9 @@ struct svm_fetch {
  * @host_loaded: the host's state is in the CPU's save area, the guest's TSC_AUX in the CPU
  * @host_debugctl: the host's
  * @tsc_aux:	the guest's
+ * @host_area_pa: the CPU's page for the host's state, while loaded
  * @exit:	row of the last exit
+ * @exit_index: its number
  * @insn_len:	length of the instruction that exited, 0: not known
  * @fetch:	where CPUs without next-RIP save find it quickly
  */
@@ -118,7 +120,10 @@ struct svm_vcpu {
 	unsigned long host_debugctl;
 	u64 tsc_aux;
 
+	u64 host_area_pa;
+
 	const struct svm_exit_row *exit;
+	unsigned int exit_index;
 	unsigned int insn_len;
 	struct svm_fetch fetch[SVM_NR_FETCHES];
 };
@@ -166,7 +171,7 @@ void svm_save_host_msrs(void);
 void svm_vcpu_load(struct mkvm_vcpu *vcpu, int cpu);
 void svm_vcpu_put(struct mkvm_vcpu *vcpu);
 void svm_flush_tlb(struct mkvm_vcpu *vcpu);
-void svm_prepare(struct mkvm_vcpu *vcpu);
+bool svm_prepare(struct mkvm_vcpu *vcpu);
 void svm_inject(struct mkvm_vcpu *vcpu);
 bool svm_enter(struct mkvm_vcpu *vcpu);
 
@@ -176,7 +181,6 @@ void svm_enter_asm(u64 vmcb_pa, unsigned long *regs, u64 host_area_pa);
 /* length.c */
 bool svm_length_quick(struct mkvm_vcpu *vcpu);
 bool svm_length(struct mkvm_vcpu *vcpu, struct x86_insn *insn);
-unsigned int svm_insn_len(struct mkvm_vcpu *vcpu);
 
 /* exit.c */
 
@@ -196,8 +200,8 @@ struct svm_exit_row {
 	bool quick;
 };
 
-const struct svm_exit_row *svm_exit_row(u32 code);
 unsigned int svm_exit_index(u32 code);
+const struct svm_exit_row *svm_exit_row(unsigned int index);
 mkvm_run_t svm_handle_exit(struct mkvm_vcpu *vcpu);
 const char *svm_exit_name(unsigned int index);
 
@@ -208,6 +212,7 @@ void svm_get_segment(struct mkvm_vcpu *vcpu, enum mkvm_seg seg, struct kvm_segme
 void svm_set_segment(struct mkvm_vcpu *vcpu, enum mkvm_seg seg, const struct kvm_segment *in);
 int svm_get_msr(struct mkvm_vcpu *vcpu, u32 msr, u64 *data);
 int svm_set_msr(struct mkvm_vcpu *vcpu, u32 msr, u64 data);
+void svm_skip_insn(struct mkvm_vcpu *vcpu);
 void svm_end_shadow(struct mkvm_vcpu *vcpu);
 
 /* why.c */

@@ -171,7 +171,7 @@ void svm_dump(struct mkvm_vcpu *vcpu)
 		svm_explain(vmcb);
 	} else {
 		pr_err("vcpu %d: unexpected #VMEXIT, code 0x%x (%s), info %llx %llx, interruption %08x:%08x\n",
-		       vcpu->id, control->exit_code, svm_exit_row(control->exit_code)->name ?: "unknown",
+		       vcpu->id, control->exit_code, to_svm(vcpu)->exit->name ?: "unknown",
 		       control->exit_info_1, control->exit_info_2, control->exit_int_info,
 		       control->exit_int_info_err);
 	}

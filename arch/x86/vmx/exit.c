@@ -41,8 +41,7 @@ static mkvm_run_t vmx_exit_debug(struct mkvm_vcpu *vcpu, u32 info)
 
 	if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_PRIV_SW_EXCEPTION) {
 		/* INT1 is a trap, but exits before RIP has moved. */
-		mkvm_reg_write(vcpu, MKVM_REG_RIP, mkvm_rip(vcpu) + vmx_insn_len(vcpu));
-		vmx_end_shadow(vcpu);
+		vmx_skip_insn(vcpu);
 	} else if ((mkvm_rflags(vcpu) & X86_EFLAGS_TF) &&
 		   (vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) & shadows)) {
 		/*
@@ -194,7 +193,7 @@ static const struct vmx_exit_row vmx_exit_table[] = {
 	ROW(TASK_SWITCH,		NULL),	/* see limits.rst */
 	QUICK(CPUID,			mkvm_handle_cpuid),
 	ROW_NR(11, "GETSEC",		mkvm_inject_ud),
-	ROW(HLT,			mkvm_handle_hlt),
+	QUICK(HLT,			mkvm_handle_hlt),
 	ROW(INVD,			mkvm_handle_skip),
 	ROW(INVLPG,			NULL),	/* control off */
 	ROW(RDPMC,			mkvm_inject_gp),	/* no counters */

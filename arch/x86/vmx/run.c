@@ -85,23 +85,24 @@ static void vmx_update_host_crs(struct vmx_vcpu *vmx)
 
 /** vmx_prepare() - see struct mkvm_x86_ops
  * @vcpu: the vCPU */
-void vmx_prepare(struct mkvm_vcpu *vcpu)
+bool vmx_prepare(struct mkvm_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
-	/* Of a CPU that could not be enabled the host's values are not known: leave it alone. */
+	/* The machine goes down, or the CPU could not be enabled. */
 	if (unlikely(!vmx_cpu_is_on()))
-		return;
+		return false;
 	vmx_update_host_crs(vmx);
 	/* perf may have changed it until interrupts went off. */
 	vmx->host_debugctl = get_debugctlmsr();
 	if (vmx->host.loaded)
-		return;
+		return true;
 
 	mkvm_host_save_segs(&vmx->host);
 	vmx_load_host_segs(vmx);
 	wrmsrl(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
 	vmx_switch_lazy_msrs(this_cpu_ptr(vmx_host_msrs), vmx->lazy_msr);
+	return true;
 }
 
 /** vmx_vcpu_put() - see struct mkvm_x86_ops
@@ -120,6 +121,9 @@ void vmx_vcpu_put(struct mkvm_vcpu *vcpu)
 }
 
 /* --- Events ------------------------------------------------------------------------------------- */
+
+/* SDM, "Exit Qualification for I/O Instructions". */
+#define VMX_IO_STRING	BIT(4)
 
 /* SDM, "Format of the VM-Entry Interruption-Information Field": bits 10:8. */
 static const u32 vmx_event_types[] = {
@@ -206,12 +210,6 @@ bool vmx_enter(struct mkvm_vcpu *vcpu)
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	u32 vectoring;
 
-	if (unlikely(!vmx_cpu_is_on())) {
-		/* The machine goes down, or the CPU could not be enabled. */
-		vmx->fail = true;
-		vmx->exit_reason = 0;
-		return false;
-	}
 	vmx_write_dirty(vcpu);
 	vmx_enter_exit(vcpu, vmx);
 	/* VM exit has cleared it. */
@@ -239,6 +237,9 @@ bool vmx_enter(struct mkvm_vcpu *vcpu)
 	/* Instructions exit before they deliver anything: no vectoring information to read. */
 	if (vmx->exit->quick)
 		return true;
+	/* IN and OUT; a string form touches memory. */
+	if (vmx->exit_reason == EXIT_REASON_IO_INSTRUCTION)
+		return !(vmcs_readl(EXIT_QUALIFICATION) & VMX_IO_STRING);
 	vectoring = vmcs_read32(IDT_VECTORING_INFO_FIELD);
 	if (unlikely(vectoring & VECTORING_INFO_VALID_MASK))
 		vmx_requeue_event(vcpu, vectoring);

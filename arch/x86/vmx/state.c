@@ -116,13 +116,6 @@ void vmx_write_dirty(struct mkvm_vcpu *vcpu)
 	vcpu->arch.regs_dirty = 0;
 }
 
-/** vmx_insn_len() - see struct mkvm_x86_ops
- * @vcpu: the vCPU */
-unsigned int vmx_insn_len(struct mkvm_vcpu *vcpu)
-{
-	return vmcs_read32(VM_EXIT_INSTRUCTION_LEN);
-}
-
 /** vmx_end_shadow() - see struct mkvm_x86_ops
  * @vcpu: the vCPU */
 void vmx_end_shadow(struct mkvm_vcpu *vcpu)
@@ -132,6 +125,16 @@ void vmx_end_shadow(struct mkvm_vcpu *vcpu)
 
 	if (unlikely(state & shadows))
 		vmcs_write32(GUEST_INTERRUPTIBILITY_INFO, state & ~shadows);
+}
+
+/** vmx_skip_insn() - see struct mkvm_x86_ops
+ * @vcpu: the vCPU */
+void vmx_skip_insn(struct mkvm_vcpu *vcpu)
+{
+	unsigned int len = vmcs_read32(VM_EXIT_INSTRUCTION_LEN);
+
+	mkvm_reg_write(vcpu, MKVM_REG_RIP, mkvm_next_rip(vcpu, len));
+	vmx_end_shadow(vcpu);
 }
 
 /* --- Segments ----------------------------------------------------------------------------- */

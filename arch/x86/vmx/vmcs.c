@@ -159,11 +159,9 @@ void vmx_vmcs_load(struct mkvm_vcpu *vcpu, int cpu)
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	bool moved = vmx->cpu != cpu;
 
-	if (unlikely(!vmx_cpu_is_on())) {
-		/* The CPU could not be enabled, or the machine goes down: entries fail. */
-		pr_err_ratelimited("vCPU thread on CPU %d, which is not in VMX operation\n", cpu);
+	/* The CPU could not be enabled, or the machine goes down: vmx_prepare() says so. */
+	if (unlikely(!vmx_cpu_is_on()))
 		return;
-	}
 	if (moved) {
 		vmx_clear(vmx);
 		local_irq_disable();

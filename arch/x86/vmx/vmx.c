@@ -166,7 +166,7 @@ const struct mkvm_x86_ops vmx_ops = {
 	.set_segment	= vmx_set_segment,
 	.get_msr	= vmx_get_msr,
 	.set_msr	= vmx_set_msr,
-	.insn_len	= vmx_insn_len,
+	.skip_insn	= vmx_skip_insn,
 	.end_shadow	= vmx_end_shadow,
 	.dump		= vmx_dump,
 };

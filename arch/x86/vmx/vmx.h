@@ -123,7 +123,7 @@ void vmx_flush_tlb(struct mkvm_vcpu *vcpu);
 /* run.c */
 void vmx_vcpu_load(struct mkvm_vcpu *vcpu, int cpu);
 void vmx_vcpu_put(struct mkvm_vcpu *vcpu);
-void vmx_prepare(struct mkvm_vcpu *vcpu);
+bool vmx_prepare(struct mkvm_vcpu *vcpu);
 void vmx_inject(struct mkvm_vcpu *vcpu);
 bool vmx_enter(struct mkvm_vcpu *vcpu);
 void vmx_save_host_msrs(void);
@@ -157,7 +157,7 @@ void vmx_get_segment(struct mkvm_vcpu *vcpu, enum mkvm_seg seg, struct kvm_segme
 void vmx_set_segment(struct mkvm_vcpu *vcpu, enum mkvm_seg seg, const struct kvm_segment *in);
 int vmx_get_msr(struct mkvm_vcpu *vcpu, u32 msr, u64 *data);
 int vmx_set_msr(struct mkvm_vcpu *vcpu, u32 msr, u64 data);
-unsigned int vmx_insn_len(struct mkvm_vcpu *vcpu);
+void vmx_skip_insn(struct mkvm_vcpu *vcpu);
 void vmx_end_shadow(struct mkvm_vcpu *vcpu);
 
 /* why.c */
