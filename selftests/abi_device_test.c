@@ -183,9 +183,11 @@ static const struct cap_row caps[] = {
 	CAP(SET_IDENTITY_MAP_ADDR, 1, 1, "abi_vm_test: identity_map_addr"),
 	CAP(INTERNAL_ERROR_DATA, 1, 1, "mmio_test"),
 	CAP(MAX_VCPUS, 1, 4096, "abi_vm_test: create_vcpu_max"),
+	CAP(ENABLE_CAP_VM, 1, 1, "hypercall_test: disable_quirks"),
 	CAP(CHECK_EXTENSION_VM, 1, 1, "abi_device_test: capabilities"),
 	CAP(MAX_VCPU_ID, 1, 4096, "abi_vm_test: create_vcpu_rows"),
 	CAP(IMMEDIATE_EXIT, 1, 1, "abi_vcpu_test: immediate_exit_completes"),
+	CAP(DISABLE_QUIRKS2, 0x20, 0x20, "hypercall_test: disable_quirks"),
 };
 
 #define CAP_WALK 400
