@@ -60,8 +60,9 @@ bool mkvm_host_fred(void);
 /**
  * mkvm_host_note_guest() - tell RCU that nothing of it is in use here
  *
- * RCU treats guest execution like userspace. Once for a row of entries is enough: a guest that
- * stays away long is brought back by the tick, and that exit ends the row. Interrupts off.
+ * RCU treats guest execution like userspace. Before each row of entries but the first of a
+ * KVM_RUN is enough: a guest that stays away long is brought back by the tick, and that exit
+ * ends the row.
  */
 static inline void mkvm_host_note_guest(void)
 {
@@ -71,7 +72,7 @@ static inline void mkvm_host_note_guest(void)
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
 	rcu_virt_note_context_switch();
 #else
-	rcu_virt_note_context_switch(smp_processor_id());
+	rcu_virt_note_context_switch(raw_smp_processor_id());
 #endif
 }
 

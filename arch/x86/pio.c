@@ -35,14 +35,6 @@ static mkvm_run_t mkvm_pio_to_user(struct mkvm_vcpu *vcpu, bool in, u16 port, u8
 	return MKVM_RUN_USER;
 }
 
-static u32 mkvm_pio_first_value(struct mkvm_vcpu *vcpu, u8 size)
-{
-	u32 value = 0;
-
-	memcpy(&value, vcpu->arch.pio_data, size);
-	return value;
-}
-
 /* Has userspace moved the vCPU away from the instruction (a reset, say)? */
 static bool mkvm_pio_abandoned(struct mkvm_vcpu *vcpu)
 {
@@ -67,8 +59,10 @@ static mkvm_run_t mkvm_complete_in(struct mkvm_vcpu *vcpu)
 	if (mkvm_pio_abandoned(vcpu))
 		return MKVM_RUN_GUEST;
 
-	value = mkvm_pio_first_value(vcpu, size);
-	trace_mkvm_pio(vcpu, true, vcpu->arch.pio.port, size, 1, value);
+	value = *(u32 *)vcpu->arch.pio_data;
+	if (size < 4)
+		value &= BIT(size * 8) - 1;
+	trace_mkvm_pio(vcpu, true, vcpu->arch.pio.port, size, 1);
 	/* AL and AX keep what is above them, EAX does not. */
 	if (size == 4)
 		rax = value;
@@ -81,16 +75,16 @@ static mkvm_run_t mkvm_complete_in(struct mkvm_vcpu *vcpu)
 
 static mkvm_run_t mkvm_in(struct mkvm_vcpu *vcpu, const struct mkvm_pio_exit *pio)
 {
-	memset(vcpu->arch.pio_data, 0, pio->size);
+	*(u32 *)vcpu->arch.pio_data = 0;
 	vcpu->arch.complete = mkvm_complete_in;
 	return mkvm_pio_to_user(vcpu, true, pio->port, pio->size, 1);
 }
 
 static mkvm_run_t mkvm_out(struct mkvm_vcpu *vcpu, const struct mkvm_pio_exit *pio)
 {
-	memcpy(vcpu->arch.pio_data, &vcpu->arch.regs[MKVM_REG_RAX], pio->size);
-	trace_mkvm_pio(vcpu, false, pio->port, pio->size, 1,
-		       mkvm_pio_first_value(vcpu, pio->size));
+	/* More than @size bytes perhaps: nobody looks at the rest. */
+	*(u32 *)vcpu->arch.pio_data = vcpu->arch.regs[MKVM_REG_RAX];
+	trace_mkvm_pio(vcpu, false, pio->port, pio->size, 1);
 	vcpu->arch.complete = mkvm_complete_out;
 	return mkvm_pio_to_user(vcpu, false, pio->port, pio->size, 1);
 }
@@ -193,8 +187,7 @@ static mkvm_run_t mkvm_outs(struct mkvm_vcpu *vcpu, const struct mkvm_pio_exit *
 	if (r)
 		return mkvm_string_failed(vcpu, r, &fault);
 
-	trace_mkvm_pio(vcpu, false, pio->port, pio->size, count,
-		       mkvm_pio_first_value(vcpu, pio->size));
+	trace_mkvm_pio(vcpu, false, pio->port, pio->size, count);
 	ret = mkvm_pio_to_user(vcpu, false, pio->port, pio->size, count);
 	mkvm_string_advance(vcpu, MKVM_REG_RSI, pio->addr_size, pio->size, count, pio->rep);
 	return ret;
@@ -218,8 +211,7 @@ static mkvm_run_t mkvm_store_ins(struct mkvm_vcpu *vcpu)
 	if (mkvm_pio_abandoned(vcpu))
 		return MKVM_RUN_GUEST;
 
-	trace_mkvm_pio(vcpu, true, done->port, done->size, done->count,
-		       mkvm_pio_first_value(vcpu, done->size));
+	trace_mkvm_pio(vcpu, true, done->port, done->size, done->count);
 	/* Again, because userspace may have changed registers and tables meanwhile. */
 	r = mkvm_string_extent(vcpu, &pio, MKVM_REG_RDI, X86_SEG_ES, &la, &count, &fault);
 	while (!r && bytes) {

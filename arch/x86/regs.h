@@ -23,6 +23,10 @@
 				 BIT(MKVM_REG_CS_AR) | BIT(MKVM_REG_SS_AR) |	\
 				 BIT(MKVM_STATE_PDPTRS))
 
+/* What KVM_GET_REGS and others read without loading the vCPU. */
+#define MKVM_REPORTED_REGS	(BIT(MKVM_REG_RSP) | BIT(MKVM_REG_RIP) |	\
+				 BIT(MKVM_REG_RFLAGS) | BIT(MKVM_REG_CR3))
+
 /* SDM, "Guest Register State": the format of access rights. */
 #define MKVM_AR_DPL(ar)		(((ar) >> 5) & 3)
 #define MKVM_AR_L		BIT(13)

@@ -167,7 +167,6 @@ static bool mkvm_enter_guest(struct mkvm_vcpu *vcpu, mkvm_run_t *ret)
 		*ret = mkvm_fail_entry(vcpu, 0);
 		return false;
 	}
-	mkvm_host_note_guest();
 	WRITE_ONCE(vcpu->mode, MKVM_IN_GUEST);
 	/* Pairs with the smp_mb() in mkvm_make_all_request(). */
 	smp_mb();
@@ -248,7 +247,10 @@ static mkvm_run_t mkvm_run_loop(struct mkvm_vcpu *vcpu)
 			ret = mkvm_handle_exit(vcpu);
 		if (mkvm_run_is_guest(ret))
 			ret = mkvm_handle_thread_work(vcpu);
-	} while (mkvm_run_is_guest(ret));
+		if (!mkvm_run_is_guest(ret))
+			break;
+		mkvm_host_note_guest();
+	} while (true);
 	return ret;
 }
 
@@ -323,7 +325,8 @@ int mkvm_arch_vcpu_run(struct mkvm_vcpu *vcpu)
 
 	mkvm_vcpu_load(vcpu);
 	ret = mkvm_run_loaded(vcpu);
-	mkvm_cache_regs(vcpu);
+	if (~vcpu->arch.regs_avail & MKVM_REPORTED_REGS)
+		mkvm_cache_regs(vcpu);
 	mkvm_vcpu_put(vcpu);
 
 	mkvm_write_run_struct(vcpu);

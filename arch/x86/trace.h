@@ -102,8 +102,8 @@ TRACE_EVENT(mkvm_hypercall,
 );
 
 TRACE_EVENT(mkvm_pio,
-	TP_PROTO(struct mkvm_vcpu *vcpu, bool in, u16 port, u8 size, u32 count, u32 value),
-	TP_ARGS(vcpu, in, port, size, count, value),
+	TP_PROTO(struct mkvm_vcpu *vcpu, bool in, u16 port, u8 size, u32 count),
+	TP_ARGS(vcpu, in, port, size, count),
 	TP_STRUCT__entry(
 		__field(int, vcpu_id)
 		__field(bool, in)
@@ -118,7 +118,8 @@ TRACE_EVENT(mkvm_pio,
 		__entry->port = port;
 		__entry->size = size;
 		__entry->count = count;
-		__entry->value = value;
+		__entry->value = 0;
+		memcpy(&__entry->value, vcpu->arch.pio_data, size);
 	),
 	TP_printk("vcpu %d %s port 0x%x size %u count %u value 0x%x", __entry->vcpu_id,
 		  __entry->in ? "in" : "out", __entry->port, __entry->size,

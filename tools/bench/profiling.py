@@ -25,18 +25,18 @@ LOCK = 0xf0
 
 # Opcodes after 0F.
 TWO_BYTES = {0x78: "VMREAD", 0x79: "VMWRITE", 0x30: "WRMSR", 0x32: "RDMSR", 0x31: "RDTSC", 0xa2: "CPUID",
-             0x20: "MOV CR/DR", 0x21: "MOV CR/DR", 0x22: "MOV CR/DR", 0x23: "MOV CR/DR"}
+             0x20: "CR/DR", 0x21: "CR/DR", 0x22: "CR/DR", 0x23: "CR/DR"}
 # After 0F 01.
 SYSTEM = {0xc2: "VM entry", 0xc3: "VM entry", 0xd8: "VM entry", 0xd1: "XSETBV", 0xda: "VMLOAD", 0xdb: "VMSAVE",
           0xdc: "STGI", 0xdd: "CLGI", 0xdf: "INVLPGA", 0xd0: "XGETBV"}
 # 0F AE and 0F C7 by the middle three bits of the byte that follows, for registers and for memory.
 AE_REGISTER = {5: "fence", 6: "fence", 7: "fence"}
-AE_MEMORY = {0: "FPU save/load", 1: "FPU save/load", 4: "FPU save/load", 5: "FPU save/load", 6: "FPU save/load"}
-C7_MEMORY = {3: "FPU save/load", 4: "FPU save/load", 5: "FPU save/load", 6: "VMPTRLD"}
+AE_MEMORY = {0: "FPU", 1: "FPU", 4: "FPU", 5: "FPU", 6: "FPU"}
+C7_MEMORY = {3: "FPU", 4: "FPU", 5: "FPU", 6: "VMPTRLD"}
 
 # Those that the tables show, in this order.
 KINDS = ("VM entry", "VMREAD", "VMWRITE", "VMLOAD", "VMSAVE", "RDMSR", "WRMSR", "XSETBV", "locked", "fence",
-         "FPU save/load", "MOV CR/DR", "STGI", "CLGI")
+         "FPU", "CR/DR", "STGI", "CLGI")
 
 
 def kind(code: bytes) -> str:

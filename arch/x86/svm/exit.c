@@ -104,6 +104,19 @@ static mkvm_run_t svm_exit_dr_access(struct mkvm_vcpu *vcpu)
 	return mkvm_handle_mov_dr(vcpu, insn.opnd[1].reg, insn.opnd[0].reg, false);
 }
 
+/* The segment of OUTS is reported by CPUs with decode assists only; so the instruction is read. */
+static noinline mkvm_run_t svm_exit_string_io(struct mkvm_vcpu *vcpu, struct mkvm_pio_exit *pio)
+{
+	struct x86_insn insn;
+
+	if (!svm_length(vcpu, &insn))
+		return MKVM_RUN_GUEST;
+	pio->rep = to_svm(vcpu)->vmcb->control.exit_info_1 & BIT(SVM_IOIO_REP_SHIFT);
+	pio->addr_size = insn.addr_size;
+	pio->seg = insn.mem.seg;
+	return mkvm_handle_pio(vcpu, pio);
+}
+
 /* APM, "IOIO Intercept Information": EXITINFO2 is the address of the next instruction. */
 static mkvm_run_t svm_exit_ioio(struct mkvm_vcpu *vcpu)
 {
@@ -115,18 +128,11 @@ static mkvm_run_t svm_exit_ioio(struct mkvm_vcpu *vcpu)
 		.size = (info & SVM_IOIO_SIZE_MASK) >> SVM_IOIO_SIZE_SHIFT,
 		.in = info & SVM_IOIO_TYPE_MASK,
 		.string = info & SVM_IOIO_STR_MASK,
-		.rep = info & BIT(SVM_IOIO_REP_SHIFT),
 	};
-	struct x86_insn insn;
 
 	svm->insn_len = control->exit_info_2 - mkvm_rip(vcpu);
-	if (pio.string) {
-		/* The segment of OUTS is reported by CPUs with decode assists only. */
-		if (!svm_length(vcpu, &insn))
-			return MKVM_RUN_GUEST;
-		pio.addr_size = insn.addr_size;
-		pio.seg = insn.mem.seg;
-	}
+	if (pio.string)
+		return svm_exit_string_io(vcpu, &pio);
 	return mkvm_handle_pio(vcpu, &pio);
 }
 
@@ -270,34 +276,30 @@ static const struct svm_exit_row svm_exit_table[] = {
 
 static_assert(ARRAY_SIZE(svm_exit_table) <= MKVM_ARCH_NR_EXITS);
 
-/**
- * svm_exit_index() - the row of an exit code, and its place among the counters
- * @code: EXITCODE
- * Return: %MKVM_ARCH_NR_EXITS when it has none.
- */
-unsigned int svm_exit_index(u32 code)
-{
-	if (code >= SVM_HIGH_CODES)
-		code = code - SVM_HIGH_CODES + SVM_HIGH_ROWS;
-	else if (code >= SVM_HIGH_ROWS)
-		return MKVM_ARCH_NR_EXITS;
-	if (code >= ARRAY_SIZE(svm_exit_table))
-		return MKVM_ARCH_NR_EXITS;
-	return array_index_nospec(code, ARRAY_SIZE(svm_exit_table));
-}
-
-/** svm_exit_row() - the row of an exit code
- * @index: from svm_exit_index()
- * Return: never NULL. */
-const struct svm_exit_row *svm_exit_row(unsigned int index)
+/** svm_find_exit() - the row of the last exit's code, and its number among the counters
+ * @svm: the vCPU */
+void svm_find_exit(struct svm_vcpu *svm)
 {
 	static const struct svm_exit_row unknown;
+	u32 code = svm->vmcb->control.exit_code;
 
-	return index < MKVM_ARCH_NR_EXITS ? &svm_exit_table[index] : &unknown;
+	if (unlikely(code >= SVM_HIGH_ROWS)) {
+		/* Between the two ranges there is nothing. */
+		code -= SVM_HIGH_CODES;
+		if (code < ARRAY_SIZE(svm_exit_table))
+			code += SVM_HIGH_ROWS;
+	}
+	if (unlikely(code >= ARRAY_SIZE(svm_exit_table))) {
+		svm->exit_index = MKVM_ARCH_NR_EXITS;
+		svm->exit = &unknown;
+		return;
+	}
+	svm->exit_index = array_index_nospec(code, ARRAY_SIZE(svm_exit_table));
+	svm->exit = &svm_exit_table[svm->exit_index];
 }
 
 /** svm_exit_name() - see struct mkvm_x86_ops
- * @index: from svm_exit_index() */
+ * @index: number of a counter */
 const char *svm_exit_name(unsigned int index)
 {
 	return index < ARRAY_SIZE(svm_exit_table) ? svm_exit_table[index].name : NULL;

@@ -73,17 +73,15 @@ bool svm_prepare(struct mkvm_vcpu *vcpu)
 	struct svm_vcpu *svm = to_svm(vcpu);
 
 	/* The machine goes down, or the CPU could not be enabled. */
-	if (unlikely(!svm_cpu_is_on()))
+	if (unlikely(!svm_cpu_prepare(svm)))
 		return false;
 	/*
 	 * Every exit loads this back. Each time, because another thread may have given the process
 	 * an LDT while interrupts were on, and freed the old one.
 	 */
-	svm->host_area_pa = svm_host_area_pa();
 	svm_vmsave(svm->host_area_pa);
 	/* perf may have changed it until interrupts went off. */
 	svm->host_debugctl = get_debugctlmsr();
-	svm_assign_asid(svm);
 
 	if (!svm->host_loaded) {
 		svm_switch_tsc_aux(this_cpu_read(svm_host_tsc_aux), svm->tsc_aux);
@@ -144,7 +142,7 @@ static void svm_requeue_event(struct mkvm_vcpu *vcpu, u32 info)
 		return;
 	}
 	event->vector = vector;
-	event->has_error_code = info & SVM_EXITINTINFO_VALID_ERR;
+	event->has_error_code = info & SVM_EXITINTINFO_VALID_ERR && mkvm_is_protmode(vcpu);
 	event->error_code = to_svm(vcpu)->vmcb->control.exit_int_info_err;
 	event->insn_len = 0;
 }
@@ -174,7 +172,6 @@ bool svm_enter(struct mkvm_vcpu *vcpu)
 	/* Otherwise svm_inject() has been called. */
 	if (vcpu->arch.event.type == MKVM_EVENT_NONE)
 		control->event_inj = 0;
-	save->rax = vcpu->arch.regs[MKVM_REG_RAX];
 	if (save->cr2 != vcpu->arch.cr2) {
 		save->cr2 = vcpu->arch.cr2;
 		svm_mark_dirty(svm, SVM_CLEAN_CR2);
@@ -200,8 +197,7 @@ bool svm_enter(struct mkvm_vcpu *vcpu)
 	control->clean = SVM_CLEAN_ALL;
 	control->tlb_ctl = TLB_CONTROL_DO_NOTHING;
 
-	svm->exit_index = svm_exit_index(control->exit_code);
-	svm->exit = svm_exit_row(svm->exit_index);
+	svm_find_exit(svm);
 	svm->insn_len = 0;
 	vcpu->arch.regs_avail &= ~(BIT(MKVM_REG_CS_AR) | BIT(MKVM_REG_SS_AR));
 	if (unlikely(control->exit_code == (u32)SVM_EXIT_ERR))

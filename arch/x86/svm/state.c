@@ -67,13 +67,12 @@ void svm_write_dirty(struct mkvm_vcpu *vcpu)
 	const unsigned long *regs = vcpu->arch.regs;
 	u32 dirty = vcpu->arch.regs_dirty;
 
+	/* These are always up to date: copying costs less than asking. */
+	save->rax = regs[MKVM_REG_RAX];
+	save->rip = regs[MKVM_REG_RIP];
+	save->rsp = regs[MKVM_REG_RSP];
+	save->rflags = regs[MKVM_REG_RFLAGS];
 	vcpu->arch.regs_dirty = 0;
-	if (dirty & BIT(MKVM_REG_RIP))
-		save->rip = regs[MKVM_REG_RIP];
-	if (dirty & BIT(MKVM_REG_RSP))
-		save->rsp = regs[MKVM_REG_RSP];
-	if (dirty & BIT(MKVM_REG_RFLAGS))
-		save->rflags = regs[MKVM_REG_RFLAGS];
 	if (likely(!(dirty >> MKVM_REG_CR3)))
 		return;
 

@@ -14,6 +14,7 @@
  * @on:		EFER.SVME is set because of us
  * @hsave:	where VMRUN keeps the host's state; format and content are the CPU's own
  * @host_area:	where VMSAVE puts what VMRUN leaves alone
+ * @host_area_pa: physical address of it
  * @asid_generation: counts how often the ASIDs were used up
  * @next_asid:	first that was not given to a vCPU in this generation
  */
@@ -21,23 +22,12 @@ struct svm_cpu {
 	bool on;
 	struct page *hsave;
 	struct page *host_area;
+	u64 host_area_pa;
 	u64 asid_generation;
 	u32 next_asid;
 };
 
 static DEFINE_PER_CPU(struct svm_cpu, svm_cpu);
-
-/** svm_cpu_is_on() - has this CPU EFER.SVME because of us? */
-bool svm_cpu_is_on(void)
-{
-	return this_cpu_read(svm_cpu.on);
-}
-
-/** svm_host_area_pa() - this CPU's page for VMSAVE and VMLOAD of the host's state */
-u64 svm_host_area_pa(void)
-{
-	return page_to_phys(this_cpu_read(svm_cpu.host_area));
-}
 
 /* --- Load and unload ---------------------------------------------------------------------- */
 
@@ -71,6 +61,7 @@ static int __init svm_alloc_areas(void)
 			svm_free_areas();
 			return -ENOMEM;
 		}
+		c->host_area_pa = page_to_phys(c->host_area);
 	}
 	return 0;
 }
@@ -161,30 +152,41 @@ static void svm_cpu_disable(void)
 
 /* --- TLB tags ------------------------------------------------------------------------------ */
 
-/**
- * svm_assign_asid() - make sure that the vCPU's ASID is its own on this CPU
- * @svm: the vCPU
- *
+/*
  * An ASID is given once in a generation, so nothing is cached under a new one: that is how
  * translations are flushed (svm_flush_tlb()). When all are used up, everything is flushed, and the
- * next generation begins. Context: this CPU, interrupts off.
+ * next generation begins.
  */
-void svm_assign_asid(struct svm_vcpu *svm)
+static void svm_assign_asid(struct svm_cpu *c, struct svm_vcpu *svm)
 {
-	struct svm_cpu *c = this_cpu_ptr(&svm_cpu);
 	struct vmcb_control_area *control = &svm->vmcb->control;
 
-	if (likely(svm->asid_generation == c->asid_generation))
-		return;
 	if (c->next_asid >= svm_config.nr_asids) {
 		c->asid_generation++;
 		c->next_asid = 1;
 		control->tlb_ctl = TLB_CONTROL_FLUSH_ALL_ASID;
 	}
 	svm->asid_generation = c->asid_generation;
-	svm->asid = c->next_asid++;
-	control->asid = svm->asid;
+	control->asid = c->next_asid++;
 	svm_mark_dirty(svm, SVM_CLEAN_ASID);
+}
+
+/**
+ * svm_cpu_prepare() - give the vCPU what it needs of this CPU: a save area and an ASID
+ * @svm: the vCPU
+ *
+ * Context: interrupts off. Return: false when SVM is not on.
+ */
+bool svm_cpu_prepare(struct svm_vcpu *svm)
+{
+	struct svm_cpu *c = this_cpu_ptr(&svm_cpu);
+
+	if (unlikely(!c->on))
+		return false;
+	svm->host_area_pa = c->host_area_pa;
+	if (unlikely(svm->asid_generation != c->asid_generation))
+		svm_assign_asid(c, svm);
+	return true;
 }
 
 /* The backend; contracts in ops.h. */

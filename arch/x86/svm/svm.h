@@ -96,8 +96,7 @@ struct svm_fetch {
  * @vmcb:	its virtual machine control block
  * @vmcb_pa:	physical address of it
  * @cpu:	CPU on which it ran last, -1: none
- * @asid:	tag of its translations
- * @asid_generation: of the CPU's when @asid was given; 0: a new one is needed
+ * @asid_generation: of the CPU's when the ASID was given; 0: a new one is needed
  * @fail:	SVM was off: the guest did not run
  * @host_loaded: the host's state is in the CPU's save area, the guest's TSC_AUX in the CPU
  * @host_debugctl: the host's
@@ -112,7 +111,6 @@ struct svm_vcpu {
 	struct vmcb *vmcb;
 	u64 vmcb_pa;
 	int cpu;
-	u32 asid;
 	u64 asid_generation;
 
 	bool fail;
@@ -155,9 +153,7 @@ static inline void svm_no_intercept(struct svm_vcpu *svm, unsigned int nr)
 int svm_check_caps(void);
 
 /* svm.c */
-bool svm_cpu_is_on(void);
-u64 svm_host_area_pa(void);
-void svm_assign_asid(struct svm_vcpu *svm);
+bool svm_cpu_prepare(struct svm_vcpu *svm);
 
 /* vmcb.c */
 int svm_vmcb_setup(void);
@@ -200,8 +196,7 @@ struct svm_exit_row {
 	bool quick;
 };
 
-unsigned int svm_exit_index(u32 code);
-const struct svm_exit_row *svm_exit_row(unsigned int index);
+void svm_find_exit(struct svm_vcpu *svm);
 mkvm_run_t svm_handle_exit(struct mkvm_vcpu *vcpu);
 const char *svm_exit_name(unsigned int index);
 

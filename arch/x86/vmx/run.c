@@ -165,7 +165,9 @@ static void vmx_requeue_event(struct mkvm_vcpu *vcpu, u32 info)
 		if (vmx_event_types[i] == type)
 			event->type = i;
 	event->vector = info & VECTORING_INFO_VECTOR_MASK;
-	event->has_error_code = info & VECTORING_INFO_DELIVER_CODE_MASK;
+	/* Bochs says so in real mode too, where there is none to deliver. */
+	event->has_error_code = info & VECTORING_INFO_DELIVER_CODE_MASK &&
+				mkvm_is_protmode(vcpu);
 	event->error_code = event->has_error_code ? vmcs_read32(IDT_VECTORING_ERROR_CODE) : 0;
 	event->insn_len = event->type >= MKVM_EVENT_SOFT_INT ?
 			  vmcs_read32(VM_EXIT_INSTRUCTION_LEN) : 0;
