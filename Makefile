@@ -38,7 +38,7 @@ test:
 	@$(TESTVM)/run-tests '$(TESTS)'
 
 test-svm test-vmx: test-%:
-	@$(TESTVM)/install-packages test $*
+	@$(TESTVM)/install-packages test
 	@$(TESTVM)/run-tests --machine $* '$(TESTS)'
 
 check:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The VMX machine: Bochs, which emulates Intel VMX with EPT on any computer."""
+"""The VMX machine: Bochs, which emulates Intel VMX with EPT on any computer, and AMD SVM with one CPU model."""
 
 import re
 import shutil
@@ -77,8 +77,7 @@ class Bochs(Machine):
         "haswell-locked": "corei7_haswell_4770",    # the firmware has locked VMX off
         "broadwell": "broadwell_ult",
         "skylake": "corei7_skylake_x",              # PML, TSC scaling; a WARNING at boot, no XSAVE
-        "zambezi": "zambezi",                       # AMD: no VMX
-        "ryzen": "ryzen",                           # AMD: no VMX
+        "zambezi": "zambezi",                       # AMD: SVM with nested paging instead of VMX
         "prescott": "p4_prescott_celeron_336",      # Intel without VMX
     }
 

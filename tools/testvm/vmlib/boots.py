@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The files selftests/boots/MACHINE/NAME.boot: each describes one run of a test machine.
+"""The files selftests/boots/VENDOR/NAME.boot: each describes one run of a test machine.
+
+VENDOR is svm or vmx, and the machine is the one of that name unless machine= says
+otherwise.
 
 A file holds lines KEY=VALUE. What runs is one of:
   tests    machine tests by name (GLOBs), between loading and unloading the module
   script   a script of selftests/boots with its arguments; it finds the module as
            /minikvm.ko, not loaded, and the programs minikvm and lifecycle
-Where it runs, if not the machine as it is with 1 CPU:
-  cpu, cpus, memory, kernel, append, mitigations, modules (loaded before), timeout,
+Where it runs, if not in the machine as it is with 1 CPU:
+  machine, cpu, cpus, memory, kernel, append, mitigations, modules (loaded before), timeout,
   allow_splat (may repeat)
 What it finds there:
   carry_modules (of the kernel, for modprobe), files (SRC:DEST)
@@ -33,7 +36,7 @@ STOCK_KVM = {"svm": "kvm_amd", "vmx": "kvm_intel"}
 # QEMU runs each CPU in a thread of its own, Bochs all of them in one.
 CPUS_ARE_THREADS = {"svm"}
 
-KEYS = {"tests", "script", "cpu", "cpus", "memory", "kernel", "append", "mitigations", "modules", "timeout",
+KEYS = {"tests", "script", "machine", "cpu", "cpus", "memory", "kernel", "append", "mitigations", "modules", "timeout",
         "allow_splat", "carry_modules", "files", "check"}
 
 
@@ -41,7 +44,7 @@ KEYS = {"tests", "script", "cpu", "cpus", "memory", "kernel", "append", "mitigat
 class Boot:
     """A parsed file."""
 
-    machine: str
+    vendor: str
     name: str
     keys: dict[str, list[str]]
 
@@ -70,12 +73,17 @@ class Boot:
     @property
     def full_name(self) -> str:
         """What the user calls it."""
-        return f"{self.machine}/{self.name}"
+        return f"{self.vendor}/{self.name}"
 
     @property
     def prefix(self) -> str:
         """What stands before the names of its tests."""
-        return self.machine if self.name == MAIN else self.full_name
+        return self.vendor if self.name == MAIN else self.full_name
+
+    @property
+    def machine(self) -> str:
+        """The machine it wants."""
+        return self.one("machine", self.vendor)
 
     @property
     def kernel(self) -> str:
@@ -134,14 +142,14 @@ class Boot:
         """Return the job that runs these programs with stock KVM."""
         device = BUILD / "reference-device"
         device.write_text("/dev/kvm\n", encoding="ascii")
-        return self._list_job(programs, ["--module", STOCK_KVM[self.machine],
+        return self._list_job(programs, ["--module", STOCK_KVM[self.vendor],
                                          "--file", f"{device}:/selftests/device"], [], [])
 
     def _list_job(self, programs: list[Program], options: list[str], before: list[str],
                   after: list[str]) -> MachineJob:
         checks = [Program("check", f"sh /selftests/run-list check {shlex.quote(command)}")
                   for command in self.keys.get("check", [])]
-        plan = BUILD / "boots" / f"{self.machine}-{self.name}"
+        plan = BUILD / "boots" / f"{self.vendor}-{self.name}"
         plan.parent.mkdir(parents=True, exist_ok=True)
         plan.write_text("".join(program.row + "\n" for program in checks + programs), encoding="utf-8")
         # A second of a machine with two CPUs is up to three of ours, but not every test may use all of its limit.
@@ -156,7 +164,7 @@ class Boot:
         return ListJob(self.full_name, RESULTS, self.cores, options, self.prefix, names)
 
 
-def all_boots(machines: list[str]) -> list[Boot]:
-    """Return the boots of some machines: first the one with all tests, then by name."""
-    boots = [Boot.read(path) for machine in machines for path in (BOOTS / machine).glob("*.boot")]
-    return sorted(boots, key=lambda boot: (machines.index(boot.machine), boot.name != MAIN, boot.name))
+def all_boots(vendors: list[str]) -> list[Boot]:
+    """Return the boots of some vendors: first the one with all tests, then those that need most cores."""
+    boots = [Boot.read(path) for vendor in vendors for path in (BOOTS / vendor).glob("*.boot")]
+    return sorted(boots, key=lambda boot: (vendors.index(boot.vendor), boot.name != MAIN, -boot.cores, boot.name))

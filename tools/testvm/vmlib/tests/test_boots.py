@@ -38,7 +38,7 @@ class Reading(unittest.TestCase):
 
     def test_keys(self) -> None:
         got = boot("# A comment.\n\n  cpus=2\nscript=x.sh a=b \"c d\"\nallow_splat=one\nallow_splat=two\n")
-        self.assertEqual(("svm", "some", "svm/some"), (got.machine, got.name, got.full_name))
+        self.assertEqual(("svm", "some", "svm/some"), (got.vendor, got.name, got.full_name))
         self.assertEqual("2", got.one("cpus"))
         self.assertEqual('x.sh a=b "c d"', got.one("script"))
         self.assertEqual(["one", "two"], got.keys["allow_splat"])
@@ -53,10 +53,16 @@ class Reading(unittest.TestCase):
                 boot(text)
             self.assertIn(why, str(caught.exception))
 
+    def test_machine(self) -> None:
+        self.assertEqual("svm", boot("tests=*\n").machine)
+        other = boot("tests=*\nmachine=vmx\n")
+        self.assertEqual(("svm", "vmx", "svm/some"), (other.vendor, other.machine, other.prefix))
+
     def test_cores(self) -> None:
         self.assertEqual(2, boot("tests=*\ncpus=2\n").cores)
         self.assertEqual(1, boot("tests=*\n").cores)
         self.assertEqual(1, boot("tests=*\ncpus=2\n", "vmx/some").cores)
+        self.assertEqual(1, boot("tests=*\ncpus=2\nmachine=vmx\n").cores)
 
 
 class Choosing(unittest.TestCase):
@@ -148,13 +154,13 @@ class Options(unittest.TestCase):
         """Every file of the tree is understood, and names what there is."""
         found = boots.all_boots(list(boots.STOCK_KVM))
         self.assertGreater(len(found), 10)
-        self.assertEqual(list(dict.fromkeys(one.machine for one in found)), list(boots.STOCK_KVM))
+        self.assertEqual(list(dict.fromkeys(one.vendor for one in found)), list(boots.STOCK_KVM))
         for one in found:
             args = self.arguments(one.job(PROGRAMS))
             self.assertEqual(one.machine, args.machine)
             if "script" in one.keys:
                 self.assertTrue((boots.BOOTS / Path(args.command[1]).name).exists(), args.command)
         for machine in boots.STOCK_KVM:
-            main = [one.name for one in found if one.machine == machine]
-            self.assertEqual(boots.MAIN, main[0])
-            self.assertEqual(sorted(main[1:]), main[1:])
+            own = [one for one in found if one.vendor == machine]
+            self.assertEqual(boots.MAIN, own[0].name)
+            self.assertEqual(sorted(own[1:], key=lambda one: (-one.cores, one.name)), own[1:])
