@@ -5,8 +5,10 @@
  * which a vCPU cannot go on: triple fault and refused entry.
  */
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/time.h>
 
 #include "kselftest_harness.h"
 #include "lib/code.h"
@@ -598,24 +600,130 @@ TEST(virtualization_instructions_gif)
 }
 
 /* With no IDT at all the first exception is the third fault. */
+static void shut_down(struct test_vcpu *vcpu, enum test_mode mode)
+{
+	static const uint8_t code[] = { 0x0f, 0x0b };
+	struct kvm_sregs sregs;
+
+	vcpu_set_mode(vcpu, mode);
+	vm_load_bytes(vcpu->vm, code, sizeof(code));
+	vcpu_get_sregs(vcpu, &sregs);
+	sregs.idt.limit = 0;
+	vcpu_set_sregs(vcpu, &sregs);
+	vcpu_run_expect(vcpu, KVM_EXIT_SHUTDOWN);
+}
+
 TEST(triple_fault)
 {
-	static const enum test_mode all[] = { MODE_REAL, MODE_PROT32,
-					      MODE_LONG };
-	static const uint8_t code[] = { 0x0f, 0x0b };
-	unsigned int m;
+	int mode;
 
-	for (m = 0; m < ARRAY_SIZE(all); m++) {
-		struct test_vcpu *vcpu = vm_with_guest(all[m],
-			(struct guest_code){ code, sizeof(code) });
-		struct kvm_sregs sregs;
+	for (mode = 0; mode < MODE_NUM; mode++) {
+		struct test_vcpu *vcpu = vm_add_vcpu(vm_create(), 0);
 
-		vcpu_get_sregs(vcpu, &sregs);
-		sregs.idt.limit = 0;
-		vcpu_set_sregs(vcpu, &sregs);
-		vcpu_run_expect(vcpu, KVM_EXIT_SHUTDOWN);
+		vcpu_set_supported_cpuid(vcpu);
+		shut_down(vcpu, mode);
 		vm_destroy(vcpu->vm);
 	}
+}
+
+static void no_action(int sig)
+{
+}
+
+/*
+ * What a vCPU looks like after a shutdown is unspecified (APM volume 2,
+ * "Shutdown Intercept": the VMCB's state is undefined), but a VMM that sets all
+ * of it has a vCPU again.
+ */
+TEST(run_after_shutdown)
+{
+	struct sigaction action = { .sa_handler = no_action };
+	struct itimerval timer = { .it_value.tv_sec = 2 }, off = {};
+	struct test_vcpu *vcpu = vm_add_vcpu(vm_create(), 0);
+	static const uint8_t hlt[] = { 0xf4 };
+	int mode, next;
+
+	vcpu_set_supported_cpuid(vcpu);
+	ASSERT_EQ(0, sigaction(SIGALRM, &action, NULL));
+	for (mode = 0; mode < MODE_NUM; mode++) {
+		/* HLT is not for ring 3. */
+		for (next = 0; next < MODE_LONG_R3; next++) {
+			struct kvm_regs regs;
+			int ret;
+
+			shut_down(vcpu, mode);
+			vcpu_set_mode(vcpu, next);
+			vm_load_bytes(vcpu->vm, hlt, sizeof(hlt));
+			setitimer(ITIMER_REAL, &timer, NULL);
+			ret = __vcpu_run(vcpu) ? -errno : 0;
+			SKIP_IF_STOCK(ret == -EINTR && test_vendor()->amd,
+				      "a shutdown loses the root of the nested page tables");
+			setitimer(ITIMER_REAL, &off, NULL);
+			TEST_EQ(0, ret, "KVM_RUN in %s after %s",
+				test_mode_name(next), test_mode_name(mode));
+			vcpu_expect(vcpu, KVM_EXIT_HLT);
+			vcpu_get_regs(vcpu, &regs);
+			TEST_EQ(GUEST_CODE + 1, regs.rip, "RIP in %s after %s",
+				test_mode_name(next), test_mode_name(mode));
+		}
+	}
+	vm_destroy(vcpu->vm);
+}
+
+/* The ways there in 64-bit mode; another vCPU does not mind. */
+TEST(triple_fault_causes)
+{
+	static const uint8_t ud2[] = { 0x0f, 0x0b };
+	static const uint8_t push[] = { 0x50, 0xf4 };
+	static const uint8_t load[] = { 0x8b, 0x07, 0xf4 };	/* mov (%rdi), %eax */
+	struct test_vcpu *vcpu = vm_with_guest(MODE_LONG, (struct guest_code){});
+	struct test_vcpu *other = vm_add_vcpu(vcpu->vm, 1);
+	struct test_vm *vm = vcpu->vm;
+	struct kvm_sregs sregs;
+	struct kvm_regs regs;
+	int cause;
+
+	vcpu_set_supported_cpuid(other);
+	for (cause = 0; cause < 5; cause++) {
+		vcpu_set_mode(vcpu, MODE_LONG);
+		vcpu_get_sregs(vcpu, &sregs);
+		vcpu_get_regs(vcpu, &regs);
+		switch (cause) {
+		case 0:		/* gates that are not present, for #UD, #NP and #DF */
+			memset(vm_hva(vm, GUEST_IDT, 32 * 16), 0, 32 * 16);
+			vm_load_bytes(vm, ud2, sizeof(ud2));
+			break;
+		case 1:		/* no stack for #SS or #PF, and none for #DF */
+			vm_load_bytes(vm, push, sizeof(push));
+			regs.rsp = 0x7000000000;
+			break;
+		case 2:		/* no page tables */
+			memset(vm_hva(vm, 0x90000, 0x1000), 0, 0x1000);
+			sregs.cr3 = 0x90000;
+			break;
+		case 3:		/* the IDT is not mapped */
+			vm_load_bytes(vm, ud2, sizeof(ud2));
+			sregs.idt.base = 0x7000000000;
+			break;
+		case 4:		/* #PF, and the GDT is not mapped */
+			vm_load_bytes(vm, load, sizeof(load));
+			regs.rdi = 0x7000000000;
+			sregs.gdt.base = 0x7000000000;
+			break;
+		}
+		vcpu_set_sregs(vcpu, &sregs);
+		vcpu_set_regs(vcpu, &regs);
+		vcpu_run(vcpu);
+		if (vcpu->run->exit_reason != KVM_EXIT_SHUTDOWN)
+			TH_LOG("cause %d", cause);
+		vcpu_expect(vcpu, KVM_EXIT_SHUTDOWN);
+
+		/* The other one is as it was. */
+		vcpu_set_mode(other, MODE_LONG);
+		*(uint8_t *)vm_hva(vm, GUEST_CODE, 1) = 0xf4;
+		vcpu_run_to_hlt(other);
+	}
+	vm_destroy(vm);
 }
 
 /*
