@@ -145,12 +145,14 @@ enum mkvm_vcpu_mode {
 enum mkvm_request {
 	MKVM_REQ_TLB_FLUSH,	/* drop every cached translation of this vCPU */
 	MKVM_REQ_VM_DEAD,	/* leave the guest for good */
+	MKVM_REQ_SHUTDOWN,	/* the guest has shut itself down; by the vCPU's own thread */
 };
 
 /**
  * struct mkvm_vcpu_stat - counters shown in debugfs
  * @exits:		VM exits of any kind
- * @exit_reason:	by the architecture's exit number; see mkvm_arch_exit_name()
+ * @exit_reason:	by the architecture's exit number; see mkvm_arch_exit_name(). The last one,
+ *			which has none, counts the others
  * @fast_reentries:	exits handled without leaving the inner loop
  * @user_exits:		returns to userspace with an exit reason
  * @signal_exits:	returns to userspace because of a signal
@@ -162,7 +164,7 @@ enum mkvm_request {
  */
 struct mkvm_vcpu_stat {
 	u64 exits;
-	u64 exit_reason[MKVM_ARCH_NR_EXITS];
+	u64 exit_reason[MKVM_ARCH_NR_EXITS + 1];
 	u64 fast_reentries;
 	u64 user_exits;
 	u64 signal_exits;

@@ -185,6 +185,8 @@ struct mkvm_mmio {
  * @cr8:	task priority
  * @efer:	as the guest sees it
  * @xcr0:	valid while cr4.OSXSAVE
+ * @pkru:	the guest's; up to date while CR4 and XCR0 permit its use
+ * @host_pkru:	the thread's, while the guest's is loaded
  * @db:		DR0 to DR3
  * @dr6:	bits that are fixed read as such
  * @dr7:	likewise
@@ -195,7 +197,6 @@ struct mkvm_mmio {
  * @tsc_offset:	guest TSC less host TSC
  * @tsc_adjust:	IA32_TSC_ADJUST
  * @event:	to inject at the next entry
- * @triple_fault: the guest is shut down
  * @fpu:	x87, SSE, AVX state while the host's is loaded
  * @serial:	unlike that of any other vCPU, dead ones included
  * @has_run:	the guest was entered: CPUID is fixed
@@ -227,6 +228,8 @@ struct mkvm_vcpu_arch {
 	u64 cr8;
 	u64 efer;
 	u64 xcr0;
+	u32 pkru;
+	u32 host_pkru;
 	u64 db[4];
 	u64 dr6;
 	u64 dr7;
@@ -243,7 +246,6 @@ struct mkvm_vcpu_arch {
 	u64 tsc_adjust;
 
 	struct mkvm_event event;
-	bool triple_fault;
 
 	struct fpu_guest fpu;
 

@@ -23,7 +23,8 @@
  * The state components that the kernel's FPU code switches for us and that have no MSR or
  * register of their own outside XSAVE (PKRU has one; MPX and AMX need more).
  */
-#define MKVM_XCR0	(XFEATURE_MASK_FPSSE | XFEATURE_MASK_YMM | XFEATURE_MASK_AVX512)
+#define MKVM_XCR0	(XFEATURE_MASK_FPSSE | XFEATURE_MASK_YMM | XFEATURE_MASK_AVX512 |	\
+			 XFEATURE_MASK_PKRU)
 
 /* What minikvm virtualizes, by word of the kernel's feature table. */
 static u32 mkvm_features[NCAPINTS] = {
@@ -43,7 +44,7 @@ static u32 mkvm_features[NCAPINTS] = {
 	[CPUID_7_ECX] =
 		F(AVX512VBMI) | F(UMIP) | F(AVX512_VBMI2) | F(GFNI) | F(VAES) |
 		F(VPCLMULQDQ) | F(AVX512_VNNI) | F(AVX512_BITALG) | F(AVX512_VPOPCNTDQ) |
-		F(LA57) | F(RDPID),
+		F(LA57) | F(RDPID) | F(PKU),
 	[CPUID_7_EDX] = F(FSRM),
 	[CPUID_D_1_EAX] = F(XSAVEOPT) | F(XSAVEC) | F(XGETBV1),
 	[CPUID_8000_0001_EDX] =
@@ -83,6 +84,8 @@ void __init mkvm_cpuid_init(void)
 	unsigned int i;
 
 	mkvm_caps.host_xcr0 = mkvm_host_xcr0();
+	if (boot_cpu_has(X86_FEATURE_XSAVES))
+		rdmsrl(MSR_IA32_XSS, mkvm_caps.host_xss);
 	mkvm_supported_xcr0 = mkvm_caps.host_xcr0 & MKVM_XCR0;
 	for (i = 2; i < ARRAY_SIZE(mkvm_xsave_end); i++)
 		if (mkvm_supported_xcr0 & BIT_ULL(i))
@@ -91,6 +94,12 @@ void __init mkvm_cpuid_init(void)
 	for (i = 0; i < ARRAY_SIZE(mkvm_features); i++)
 		mkvm_features[i] &= boot_cpu_data.x86_capability[i];
 
+	/* PKRU is read and written by instructions that need the host's own CR4.PKE. */
+	mkvm_caps.pku = boot_cpu_has(X86_FEATURE_OSPKE);
+	if (!mkvm_caps.pku) {
+		mkvm_features[CPUID_7_ECX] &= ~F(PKU);
+		mkvm_supported_xcr0 &= ~(u64)XFEATURE_MASK_PKRU;
+	}
 	/* Loaded by MSRs or controls that the backend must have. */
 	if (!mkvm_caps.rdtscp)
 		mkvm_features[CPUID_8000_0001_EDX] &= ~F(RDTSCP);
@@ -399,6 +408,9 @@ static void cpuid_update(struct mkvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entrie
 		cpuid_set_bit(&e->edx, F(APIC),
 			      vcpu->arch.apic_base & MSR_IA32_APICBASE_ENABLE);
 	}
+	e = cpuid_find(entries, nent, 7, 0);
+	if (e)
+		cpuid_set_bit(&e->ecx, F(OSPKE), vcpu->arch.cr4 & X86_CR4_PKE);
 	e = cpuid_find(entries, nent, 0xd, 0);
 	if (e)
 		e->ebx = mkvm_xsave_size(vcpu->arch.xcr0);
@@ -452,6 +464,8 @@ void mkvm_cpuid_apply(struct mkvm_vcpu *vcpu)
 		arch->cr4_allowed |= X86_CR4_UMIP;
 	if (word & F(LA57))
 		arch->cr4_allowed |= X86_CR4_LA57;
+	if (word & F(PKU))
+		arch->cr4_allowed |= X86_CR4_PKE;
 
 	e = mkvm_find_cpuid(vcpu, 0x80000001, 0);
 	word = e ? e->edx : 0;
@@ -563,13 +577,14 @@ mkvm_run_t mkvm_handle_cpuid(struct mkvm_vcpu *vcpu)
 	unsigned long *regs = vcpu->arch.regs;
 	u32 function = regs[MKVM_REG_RAX], index = regs[MKVM_REG_RCX];
 	const struct kvm_cpuid_entry2 *e = mkvm_find_cpuid(vcpu, function, index);
+	static const struct kvm_cpuid_entry2 none;
 
-	if (!e)
-		e = cpuid_out_of_range(vcpu, function, index);
-	regs[MKVM_REG_RAX] = e ? e->eax : 0;
-	regs[MKVM_REG_RBX] = e ? e->ebx : 0;
-	regs[MKVM_REG_RCX] = e ? e->ecx : 0;
-	regs[MKVM_REG_RDX] = e ? e->edx : 0;
+	if (unlikely(!e))
+		e = cpuid_out_of_range(vcpu, function, index) ?: &none;
+	regs[MKVM_REG_RAX] = e->eax;
+	regs[MKVM_REG_RBX] = e->ebx;
+	regs[MKVM_REG_RCX] = e->ecx;
+	regs[MKVM_REG_RDX] = e->edx;
 	mkvm_skip_instruction(vcpu);
 	return MKVM_RUN_GUEST;
 }

@@ -66,10 +66,10 @@ bool mkvm_xcr0_valid(struct mkvm_vcpu *vcpu, u64 xcr0)
 
 /* --- Setting them, on behalf of the guest ---------------------------------------- */
 
-/* PDPTE: bits 1 to 2, 5 to 8 and those above the address are reserved. */
+/* PDPTE: bits 1 to 2, 5 to 8 and those above the address are reserved; see gwalk.c for AMD. */
 static bool mkvm_pdptr_valid(struct mkvm_vcpu *vcpu, u64 pdptr)
 {
-	u64 reserved = GENMASK_ULL(63, vcpu->arch.maxphyaddr) | GENMASK_ULL(8, 5) |
+	u64 reserved = GENMASK_ULL(63, vcpu->arch.maxphyaddr) | GENMASK_ULL(8, mkvm_caps.amd ? 7 : 5) |
 		       GENMASK_ULL(2, 1);
 
 	return !(pdptr & 1) || !(pdptr & reserved);
@@ -216,9 +216,9 @@ int mkvm_set_cr4(struct mkvm_vcpu *vcpu, u64 cr4)
 	}
 
 	mkvm_mark_dirty(vcpu, MKVM_STATE_CRS);
-	if (changed & X86_CR4_OSXSAVE)
+	if (changed & (X86_CR4_OSXSAVE | X86_CR4_PKE))
 		mkvm_cpuid_update(vcpu);
-	if (changed & (pdptr_bits | X86_CR4_SMAP | X86_CR4_PCIDE | X86_CR4_LA57))
+	if (changed & (pdptr_bits | X86_CR4_SMAP | X86_CR4_PCIDE | X86_CR4_LA57 | X86_CR4_PKE))
 		mkvm_make_request(vcpu, MKVM_REQ_TLB_FLUSH);
 	return 0;
 }

@@ -41,7 +41,7 @@ static void mkvm_queue(struct mkvm_vcpu *vcpu, u8 vector, bool has_error_code, u
 	if (event->type == MKVM_EVENT_EXCEPTION) {
 		if (event->vector == X86_TRAP_DF) {
 			event->type = MKVM_EVENT_NONE;
-			vcpu->arch.triple_fault = true;
+			mkvm_make_request(vcpu, MKVM_REQ_SHUTDOWN);
 			return;
 		}
 		if (mkvm_makes_double_fault(event->vector, vector)) {

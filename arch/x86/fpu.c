@@ -31,45 +31,6 @@ void mkvm_fpu_destroy(struct mkvm_vcpu *vcpu)
 	fpu_free_guest_fpstate(&vcpu->arch.fpu);
 }
 
-/** mkvm_fpu_load_guest() - start of KVM_RUN: save the thread's state, load the guest's
- * @vcpu: the vCPU */
-void mkvm_fpu_load_guest(struct mkvm_vcpu *vcpu)
-{
-	fpu_swap_kvm_fpstate(&vcpu->arch.fpu, true);
-}
-
-/** mkvm_fpu_load_host() - end of KVM_RUN: the opposite
- * @vcpu: the vCPU */
-void mkvm_fpu_load_host(struct mkvm_vcpu *vcpu)
-{
-	fpu_swap_kvm_fpstate(&vcpu->arch.fpu, false);
-}
-
-/*
- * XCR0 says which state the XSAVE family handles and which instructions exist, so it
- * must be the host's before anything can interrupt. Guests mostly use the same value.
- */
-static bool mkvm_xcr0_differs(struct mkvm_vcpu *vcpu)
-{
-	return (vcpu->arch.cr4 & X86_CR4_OSXSAVE) && vcpu->arch.xcr0 != mkvm_caps.host_xcr0;
-}
-
-/** mkvm_xcr0_load_guest() - before VM entry, interrupts off
- * @vcpu: the vCPU */
-void mkvm_xcr0_load_guest(struct mkvm_vcpu *vcpu)
-{
-	if (unlikely(mkvm_xcr0_differs(vcpu)))
-		xsetbv(XCR_XFEATURE_ENABLED_MASK, vcpu->arch.xcr0);
-}
-
-/** mkvm_xcr0_load_host() - after VM exit, interrupts still off
- * @vcpu: the vCPU */
-void mkvm_xcr0_load_host(struct mkvm_vcpu *vcpu)
-{
-	if (unlikely(mkvm_xcr0_differs(vcpu)))
-		xsetbv(XCR_XFEATURE_ENABLED_MASK, mkvm_caps.host_xcr0);
-}
-
 static struct fxregs_state *mkvm_fxsave(struct mkvm_vcpu *vcpu)
 {
 	return &vcpu->arch.fpu.fpstate->regs.fxsave;

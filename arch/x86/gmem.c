@@ -66,6 +66,7 @@ int mkvm_translate_path(struct mkvm_vcpu *vcpu, u64 gva, u32 access, struct gwal
 		.pse36 = true,
 		.gbpages = true,
 		.amd = mkvm_caps.amd,
+		.pkru = vcpu->arch.pkru,
 		.path = path,
 	};
 

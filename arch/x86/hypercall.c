@@ -26,7 +26,7 @@ static long mkvm_hypercall(struct mkvm_vcpu *vcpu, unsigned long nr)
 }
 
 /* The call itself; the instruction is still to be skipped. */
-static void mkvm_do_hypercall(struct mkvm_vcpu *vcpu)
+static __always_inline void mkvm_do_hypercall(struct mkvm_vcpu *vcpu)
 {
 	unsigned long *regs = vcpu->arch.regs;
 	/* Outside 64-bit mode only the lower halves of the registers exist. */

@@ -95,6 +95,8 @@ struct mkvm_x86_ops {
  * @rdtscp:	the guest can execute RDTSCP
  * @invpcid:	the guest can execute INVPCID
  * @host_xcr0:	XCR0 of the host; 0 without XSAVE
+ * @host_xss:	IA32_XSS of the host; 0 without XSAVES
+ * @pku:	the host uses protection keys, so guests may
  * @pdptrs:	PAE paging loads four registers (Intel); else entries are read from memory (AMD)
  * @amd:	the page walk's and CPUID's small differences are AMD's
  * @tdp:	format of the second-level paging structures
@@ -105,6 +107,8 @@ struct mkvm_x86_caps {
 	bool rdtscp;
 	bool invpcid;
 	u64 host_xcr0;
+	u64 host_xss;
+	bool pku;
 	bool pdptrs;
 	bool amd;
 	const struct tdp_format *tdp;

@@ -8,21 +8,25 @@
 
 #include "x86.h"
 
-/** mkvm_cache_regs() - bring all registers in memory up to date
- * @vcpu: the vCPU, loaded */
-void mkvm_cache_regs(struct mkvm_vcpu *vcpu)
+/* Bring what KVM_GET_REGS reports up to date in memory. */
+static void mkvm_cache_regs(struct mkvm_vcpu *vcpu)
 {
+	const u32 want = BIT(MKVM_REG_RSP) | BIT(MKVM_REG_RIP) | BIT(MKVM_REG_RFLAGS);
+
+	if (!(~vcpu->arch.regs_avail & want))
+		return;
+	mkvm_vcpu_load(vcpu);
 	mkvm_reg_read(vcpu, MKVM_REG_RSP);
 	mkvm_reg_read(vcpu, MKVM_REG_RIP);
 	mkvm_reg_read(vcpu, MKVM_REG_RFLAGS);
-	mkvm_reg_read(vcpu, MKVM_REG_CR3);
+	mkvm_vcpu_put(vcpu);
 }
 
-/* Raise the single-step trap that the CPU would have raised after the instruction. */
-static void mkvm_step_trap(struct mkvm_vcpu *vcpu)
+/** mkvm_step_trap() - raise the single-step trap that the CPU would have raised
+ * @vcpu: the vCPU; RFLAGS.TF is set and an instruction is complete */
+void mkvm_step_trap(struct mkvm_vcpu *vcpu)
 {
-	if (unlikely(mkvm_rflags(vcpu) & X86_EFLAGS_TF))
-		mkvm_handle_db(vcpu, DR_STEP);
+	mkvm_handle_db(vcpu, DR_STEP);
 }
 
 /**
@@ -34,24 +38,15 @@ void mkvm_advance_rip(struct mkvm_vcpu *vcpu, unsigned long next_rip)
 {
 	mkvm_reg_write(vcpu, MKVM_REG_RIP, next_rip);
 	mkvm_ops->end_shadow(vcpu);
-	mkvm_step_trap(vcpu);
-}
-
-/**
- * mkvm_skip_instruction() - the instruction that exited is complete
- * @vcpu: the vCPU, loaded
- */
-void mkvm_skip_instruction(struct mkvm_vcpu *vcpu)
-{
-	mkvm_direct(skip_insn)(vcpu);
-	mkvm_step_trap(vcpu);
+	if (mkvm_rflags(vcpu) & X86_EFLAGS_TF)
+		mkvm_step_trap(vcpu);
 }
 
 /* --- General registers -------------------------------------------------------- */
 
 /**
  * mkvm_get_regs() - KVM_GET_REGS
- * @vcpu: the vCPU; needs not be loaded
+ * @vcpu: the vCPU, not loaded
  * @regs: result
  * Return: 0.
  */
@@ -59,6 +54,7 @@ int mkvm_get_regs(struct mkvm_vcpu *vcpu, struct kvm_regs *regs)
 {
 	const unsigned long *r = vcpu->arch.regs;
 
+	mkvm_cache_regs(vcpu);
 	*regs = (struct kvm_regs){
 		.rax = r[MKVM_REG_RAX], .rbx = r[MKVM_REG_RBX],
 		.rcx = r[MKVM_REG_RCX], .rdx = r[MKVM_REG_RDX],
@@ -305,7 +301,8 @@ void mkvm_vcpu_reset(struct mkvm_vcpu *vcpu)
 	arch->dr6 = DR6_RESERVED;
 	arch->dr7 = MKVM_DR7_FIXED_1;
 	arch->event.type = MKVM_EVENT_NONE;
-	arch->triple_fault = false;
+	clear_bit(MKVM_REQ_SHUTDOWN, &vcpu->requests);
+	arch->pkru = 0;
 	arch->apic_base = APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_ENABLE |
 			  (vcpu->id == 0 ? MSR_IA32_APICBASE_BSP : 0);
 	mkvm_msr_reset(vcpu);

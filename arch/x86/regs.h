@@ -7,8 +7,7 @@
  *
  * RSP, RIP, RFLAGS and CR3 live in the control block while the guest runs. They are
  * read from there when somebody asks, once per exit, and written back before the next
- * entry if somebody changed them. After KVM_RUN all four are up to date in memory, so
- * that KVM_GET_REGS needs no control block.
+ * entry if somebody changed them.
  */
 
 #include <asm/processor.h>
@@ -22,10 +21,6 @@
 				 BIT(MKVM_REG_RFLAGS) | BIT(MKVM_REG_CR3) |	\
 				 BIT(MKVM_REG_CS_AR) | BIT(MKVM_REG_SS_AR) |	\
 				 BIT(MKVM_STATE_PDPTRS))
-
-/* What KVM_GET_REGS and others read without loading the vCPU. */
-#define MKVM_REPORTED_REGS	(BIT(MKVM_REG_RSP) | BIT(MKVM_REG_RIP) |	\
-				 BIT(MKVM_REG_RFLAGS) | BIT(MKVM_REG_CR3))
 
 /* SDM, "Guest Register State": the format of access rights. */
 #define MKVM_AR_DPL(ar)		(((ar) >> 5) & 3)
@@ -146,8 +141,6 @@ static inline unsigned int mkvm_cpl(struct mkvm_vcpu *vcpu)
 	return mkvm_is_protmode(vcpu) ? MKVM_AR_DPL(mkvm_reg_read(vcpu, MKVM_REG_SS_AR)) : 0;
 }
 
-void mkvm_cache_regs(struct mkvm_vcpu *vcpu);
-void mkvm_skip_instruction(struct mkvm_vcpu *vcpu);
 void mkvm_advance_rip(struct mkvm_vcpu *vcpu, unsigned long next_rip);
 /**
  * mkvm_next_rip() - RIP after an instruction
@@ -162,6 +155,17 @@ static inline unsigned long mkvm_next_rip(struct mkvm_vcpu *vcpu, unsigned int l
 	if (unlikely((rip ^ next) >> 32) && !mkvm_is_64bit(vcpu))
 		next = (u32)next;
 	return next;
+}
+
+void mkvm_step_trap(struct mkvm_vcpu *vcpu);
+
+/** mkvm_skip_instruction() - the instruction that exited is complete
+ * @vcpu: the vCPU, loaded */
+static inline void mkvm_skip_instruction(struct mkvm_vcpu *vcpu)
+{
+	mkvm_direct(skip_insn)(vcpu);
+	if (unlikely(mkvm_rflags(vcpu) & X86_EFLAGS_TF))
+		mkvm_step_trap(vcpu);
 }
 
 bool mkvm_apic_base_valid(struct mkvm_vcpu *vcpu, u64 base);

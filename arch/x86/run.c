@@ -17,6 +17,7 @@
 
 #include "../../virt/compat.h"
 #include "host.h"
+#include "switch.h"
 #include "trace.h"
 #include "x86.h"
 
@@ -91,6 +92,9 @@ static mkvm_run_t mkvm_handle_requests(struct mkvm_vcpu *vcpu)
 	if (test_bit(MKVM_REQ_VM_DEAD, &vcpu->requests))
 		return mkvm_run_error(-EIO);
 
+	if (test_and_clear_bit(MKVM_REQ_SHUTDOWN, &vcpu->requests))
+		return mkvm_handle_shutdown(vcpu);
+
 	if (test_and_clear_bit(MKVM_REQ_TLB_FLUSH, &vcpu->requests)) {
 		vcpu->stat.tlb_flushes++;
 		preempt_disable();
@@ -100,37 +104,24 @@ static mkvm_run_t mkvm_handle_requests(struct mkvm_vcpu *vcpu)
 	return MKVM_RUN_GUEST;
 }
 
-/* Breakpoints of the guest: VM entry loads DR7, but not the addresses. */
-static void mkvm_load_guest_drs(struct mkvm_vcpu *vcpu)
-{
-	if (likely(!(vcpu->arch.dr7 & DR_GLOBAL_ENABLE_MASK) &&
-		   !(vcpu->arch.dr7 & DR_LOCAL_ENABLE_MASK)))
-		return;
-	set_debugreg(0, 7);
-	set_debugreg(vcpu->arch.db[0], 0);
-	set_debugreg(vcpu->arch.db[1], 1);
-	set_debugreg(vcpu->arch.db[2], 2);
-	set_debugreg(vcpu->arch.db[3], 3);
-}
-
 /*
- * One entry and exit. Interrupts off before and after.
+ * One entry and exit. Interrupts off before and after; @what: see switch.h.
  * Return: whether the exit can be handled like that.
  */
-static bool mkvm_enter_once(struct mkvm_vcpu *vcpu)
+static __always_inline bool mkvm_enter_once(struct mkvm_vcpu *vcpu, u32 what)
 {
 	bool quick;
 
 	if (vcpu->arch.event.type != MKVM_EVENT_NONE)
 		mkvm_ops->inject(vcpu);
 	trace_mkvm_entry(vcpu);
-	mkvm_load_guest_drs(vcpu);
-	mkvm_xcr0_load_guest(vcpu);
+	if (unlikely(what))
+		mkvm_load_guest_state(vcpu, what);
 
 	quick = mkvm_direct(enter)(vcpu);
 
-	mkvm_xcr0_load_host(vcpu);
-	mkvm_host_restore_dr7();
+	if (unlikely(what))
+		mkvm_load_host_state(vcpu, what);
 	vcpu->stat.exits++;
 	return quick;
 }
@@ -138,8 +129,7 @@ static bool mkvm_enter_once(struct mkvm_vcpu *vcpu)
 /* Is there a reason not to enter the guest? Interrupts off, mode set. */
 static bool mkvm_must_leave(struct mkvm_vcpu *vcpu)
 {
-	return READ_ONCE(vcpu->requests) || mkvm_host_work_pending() ||
-	       vcpu->arch.triple_fault;
+	return READ_ONCE(vcpu->requests) || mkvm_host_work_pending();
 }
 
 /*
@@ -157,6 +147,7 @@ static bool mkvm_enter_guest(struct mkvm_vcpu *vcpu, mkvm_run_t *ret)
 {
 	unsigned int budget = MKVM_MAX_QUICK_EXITS;
 	bool unhandled = false;
+	u32 what;
 
 	preempt_disable();
 	local_irq_disable();
@@ -174,9 +165,10 @@ static bool mkvm_enter_guest(struct mkvm_vcpu *vcpu, mkvm_run_t *ret)
 		switch_fpu_return();
 	vtime_account_guest_enter();
 
+	what = mkvm_switched_state(vcpu);
 	*ret = MKVM_RUN_GUEST;
 	while (budget-- && !mkvm_must_leave(vcpu)) {
-		if (!mkvm_enter_once(vcpu)) {
+		if (!mkvm_enter_once(vcpu, what)) {
 			unhandled = true;
 			break;
 		}
@@ -187,6 +179,8 @@ static bool mkvm_enter_guest(struct mkvm_vcpu *vcpu, mkvm_run_t *ret)
 	}
 
 	WRITE_ONCE(vcpu->mode, MKVM_OUTSIDE_GUEST);
+	/* VM exits have cleared DR7. */
+	mkvm_host_restore_dr7();
 	/*
 	 * The interrupt that ended guest execution, if one did, is taken here; the tick in it
 	 * must still find the thread marked as running a guest.
@@ -238,11 +232,6 @@ static mkvm_run_t mkvm_run_loop(struct mkvm_vcpu *vcpu)
 		ret = mkvm_handle_requests(vcpu);
 		if (!mkvm_run_is_guest(ret))
 			break;
-		if (vcpu->arch.triple_fault) {
-			vcpu->arch.triple_fault = false;
-			ret = mkvm_handle_shutdown(vcpu);
-			break;
-		}
 		if (mkvm_enter_guest(vcpu, &ret))
 			ret = mkvm_handle_exit(vcpu);
 		if (mkvm_run_is_guest(ret))
@@ -280,7 +269,7 @@ static mkvm_run_t mkvm_run_loaded(struct mkvm_vcpu *vcpu)
 	return ret;
 }
 
-/* What userspace learns beside the exit reason. The registers in memory are up to date. */
+/* What userspace learns beside the exit reason. RFLAGS is up to date. */
 static void mkvm_write_run_struct(struct mkvm_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
@@ -325,8 +314,8 @@ int mkvm_arch_vcpu_run(struct mkvm_vcpu *vcpu)
 
 	mkvm_vcpu_load(vcpu);
 	ret = mkvm_run_loaded(vcpu);
-	if (~vcpu->arch.regs_avail & MKVM_REPORTED_REGS)
-		mkvm_cache_regs(vcpu);
+	/* For the run struct; the others are read when somebody asks. */
+	mkvm_rflags(vcpu);
 	mkvm_vcpu_put(vcpu);
 
 	mkvm_write_run_struct(vcpu);

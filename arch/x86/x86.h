@@ -121,10 +121,6 @@ mkvm_run_t mkvm_handle_page_fault(struct mkvm_vcpu *vcpu, gpa_t gpa, u32 fault);
 /* --- fpu.c ------------------------------------------------------------------- */
 int mkvm_fpu_create(struct mkvm_vcpu *vcpu);
 void mkvm_fpu_destroy(struct mkvm_vcpu *vcpu);
-void mkvm_fpu_load_guest(struct mkvm_vcpu *vcpu);
-void mkvm_fpu_load_host(struct mkvm_vcpu *vcpu);
-void mkvm_xcr0_load_guest(struct mkvm_vcpu *vcpu);
-void mkvm_xcr0_load_host(struct mkvm_vcpu *vcpu);
 u64 mkvm_host_xcr0(void);
 int mkvm_get_fpu(struct mkvm_vcpu *vcpu, struct kvm_fpu *fpu);
 int mkvm_set_fpu(struct mkvm_vcpu *vcpu, const struct kvm_fpu *fpu);

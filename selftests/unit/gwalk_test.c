@@ -204,7 +204,8 @@ static bool bit_is_reserved(const struct world *w, enum entry_kind kind,
 
 	switch (kind) {
 	case PDPTE_PAE:
-		return n == 1 || n == 2 || n == 5 || n == 6 || n == 7 || n == 8;
+		return n == 1 || n == 2 || n == 7 || n == 8 ||
+		       ((n == 5 || n == 6) && !w->ctx.amd);
 	case PDE_2M_PAE:
 	case PDE_2M:
 		return n >= 13 && n <= 20;

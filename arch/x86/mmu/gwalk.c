@@ -161,8 +161,11 @@ static u64 reserved_bits(const struct walk *w, bool leaf, unsigned int level)
 		return reserved | bits(12 + 9 * (level - 1) - 1, 13);
 	}
 	if (level == 3 && !is_long(ctx)) {
-		/* A PDPTE in memory: no R/W, U/S, A, PS, G and XD. */
-		return reserved | PTE_XD | bits(8, 5) | bits(2, 1);
+		/*
+		 * A PDPTE in memory: no R/W, U/S, A, D, PS, G and XD. Bits 5 and 6 some CPUs
+		 * set in nested walks, which treat it like any entry; AMD's do not mind.
+		 */
+		return reserved | PTE_XD | bits(8, ctx->amd ? 7 : 5) | bits(2, 1);
 	}
 	if (level >= 3)
 		reserved |= PTE_PS;

@@ -322,10 +322,8 @@ mkvm_run_t svm_handle_exit(struct mkvm_vcpu *vcpu)
 		svm_dump(vcpu);
 		return mkvm_fail_entry(vcpu, control->exit_code);
 	}
-	if (likely(svm->exit_index < MKVM_ARCH_NR_EXITS))
-		vcpu->stat.exit_reason[svm->exit_index]++;
-
-	if (!exit->handler)
+	vcpu->stat.exit_reason[svm->exit_index]++;
+	if (unlikely(!exit->handler))
 		return svm_exit_unexpected(vcpu);
 	if (exit->skipped && !svm->insn_len && !svm_length(vcpu, NULL))
 		return MKVM_RUN_GUEST;

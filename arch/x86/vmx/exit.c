@@ -165,6 +165,13 @@ static mkvm_run_t vmx_exit_unexpected(struct mkvm_vcpu *vcpu)
 				   ARRAY_SIZE(data), data);
 }
 
+/* The CPU says why, and so do we. */
+static mkvm_run_t vmx_exit_failed_entry(struct mkvm_vcpu *vcpu)
+{
+	vmx_dump(vcpu);
+	return mkvm_fail_entry(vcpu, to_vmx(vcpu)->exit_reason);
+}
+
 /* Our tables are wrong: nothing that they map can be trusted any more. */
 static mkvm_run_t vmx_exit_ept_misconfig(struct mkvm_vcpu *vcpu)
 {
@@ -180,7 +187,7 @@ static mkvm_run_t vmx_exit_ept_misconfig(struct mkvm_vcpu *vcpu)
 /* Not in the 6.1 kernel's header: by number. */
 #define ROW_NR(nr, name, fn)	[nr] = { name, fn, false }
 
-static const struct vmx_exit_row vmx_exit_table[] = {
+const struct vmx_exit_row vmx_exit_table[VMX_NR_EXITS] = {
 	ROW(EXCEPTION_NMI,		vmx_exit_exception_nmi),
 	ROW(EXTERNAL_INTERRUPT,		vmx_exit_external_interrupt),
 	ROW(TRIPLE_FAULT,		mkvm_handle_shutdown),
@@ -255,32 +262,39 @@ static const struct vmx_exit_row vmx_exit_table[] = {
 	ROW(NOTIFY,			NULL),
 };
 
-static_assert(ARRAY_SIZE(vmx_exit_table) <= MKVM_ARCH_NR_EXITS);
+static_assert(VMX_NR_EXITS <= MKVM_ARCH_NR_EXITS);
 
-/** vmx_exit_row() - the row of an exit reason
- * @reason: the field, flags included
- * Return: never NULL. */
-const struct vmx_exit_row *vmx_exit_row(u32 reason)
+/** vmx_find_odd_exit() - the row of an exit whose reason has flags in its upper half, or is unknown
+ * @vmx: the vCPU; the entry did take place */
+void vmx_find_odd_exit(struct vmx_vcpu *vmx)
 {
 	static const struct vmx_exit_row unknown;
-	u16 basic = reason;
+	u16 reason = vmx->exit_reason;
 
-	if (basic >= ARRAY_SIZE(vmx_exit_table))
-		return &unknown;
-	return &vmx_exit_table[array_index_nospec(basic, ARRAY_SIZE(vmx_exit_table))];
+	if (reason >= VMX_NR_EXITS) {
+		vmx->exit_index = MKVM_ARCH_NR_EXITS;
+		vmx->exit = &unknown;
+		return;
+	}
+	vmx->exit_index = array_index_nospec(reason, VMX_NR_EXITS);
+	vmx->exit = &vmx_exit_table[vmx->exit_index];
+}
+
+/** vmx_find_failed_entry() - the row for VMfail, and exits that say that there was no entry
+ * @vmx: the vCPU */
+void vmx_find_failed_entry(struct vmx_vcpu *vmx)
+{
+	static const struct vmx_exit_row failed = { "failed entry", vmx_exit_failed_entry };
+
+	vmx->exit_index = MKVM_ARCH_NR_EXITS;
+	vmx->exit = &failed;
 }
 
 /** vmx_exit_name() - see struct mkvm_x86_ops
- * @reason: basic exit reason */
-const char *vmx_exit_name(unsigned int reason)
+ * @index: number of a counter: basic exit reason */
+const char *vmx_exit_name(unsigned int index)
 {
-	return vmx_exit_row(reason)->name;
-}
-
-/* VMfail, and exits that say that the entry did not take place. */
-static bool vmx_entry_failed(const struct vmx_vcpu *vmx)
-{
-	return vmx->fail || vmx->exit_reason & VMX_EXIT_REASONS_FAILED_VMENTRY;
+	return index < ARRAY_SIZE(vmx_exit_table) ? vmx_exit_table[index].name : NULL;
 }
 
 /** vmx_handle_exit() - see struct mkvm_x86_ops
@@ -288,18 +302,13 @@ static bool vmx_entry_failed(const struct vmx_vcpu *vmx)
 mkvm_run_t vmx_handle_exit(struct mkvm_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	u16 basic = vmx->exit_reason;
 
 	if (trace_mkvm_exit_enabled() && !vmx->fail)
 		trace_mkvm_exit(vcpu, vmx->exit_reason, vmcs_readl(EXIT_QUALIFICATION),
 				vmcs_read64(GUEST_PHYSICAL_ADDRESS),
 				vmcs_read32(VM_EXIT_INTR_INFO));
-	if (unlikely(vmx_entry_failed(vmx))) {
-		vmx_dump(vcpu);
-		return mkvm_fail_entry(vcpu, vmx->exit_reason);
-	}
-	if (basic < MKVM_ARCH_NR_EXITS)
-		vcpu->stat.exit_reason[array_index_nospec(basic, MKVM_ARCH_NR_EXITS)]++;
-
-	return vmx->exit->handler ? vmx->exit->handler(vcpu) : vmx_exit_unexpected(vcpu);
+	vcpu->stat.exit_reason[vmx->exit_index]++;
+	if (unlikely(!vmx->exit->handler))
+		return vmx_exit_unexpected(vcpu);
+	return vmx->exit->handler(vcpu);
 }

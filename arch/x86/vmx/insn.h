@@ -85,20 +85,17 @@ enum { VMCS_16 = 0, VMCS_64 = 1, VMCS_32 = 2, VMCS_NATURAL = 3 };
 static __always_inline unsigned long __vmread(unsigned long field)
 {
 	unsigned long value;
-	bool failed;
 
-	/* CF is set beforehand for the case that VMREAD itself faults and is skipped. */
-	asm volatile("stc\n\t"
-		     "1: vmread %[field], %[value]\n\t"
-		     "2:\n\t"
-		     _ASM_EXTABLE(1b, 2b)
-		     : [value] "=r" (value), "=@ccbe" (failed)
-		     : [field] "r" (field));
-	if (unlikely(failed)) {
-		vmread_error(field);
-		return 0;
-	}
+	asm goto("1: vmread %[field], %[value]\n\t"
+		 "jbe %l[fail]\n\t"
+		 _ASM_EXTABLE(1b, %l[fail])
+		 : [value] "=r" (value) : [field] "r" (field) : "cc" : fail);
+	/* Some compilers take the output for one of the failing branch without this. */
+	asm volatile("");
 	return value;
+fail:
+	vmread_error(field);
+	return 0;
 }
 
 static __always_inline void __vmwrite(unsigned long field, unsigned long value)

@@ -6,6 +6,7 @@
  * only system calls use (vmx_vcpu_load(), vmx_prepare(), vmx_vcpu_put()). For each entry: what
  * has changed since the last one. In the assembly: the general registers.
  */
+#include <linux/nospec.h>
 #include <asm/mmu_context.h>
 #include <asm/msr.h>
 #include <asm/msr-index.h>
@@ -46,14 +47,33 @@ void vmx_vcpu_load(struct mkvm_vcpu *vcpu, int cpu)
 	vmx_vmcs_load(vcpu, cpu);
 }
 
-/* Replace one set of the lazily switched MSRs by another; equal values are not written. */
-static void vmx_switch_lazy_msrs(const u64 *from, const u64 *to)
+static void vmx_switch_lazy_msr(enum vmx_lazy_msr i, const u64 *from, const u64 *to)
+{
+	if (to[i] != from[i])
+		wrmsrl(vmx_lazy_msrs[i], to[i]);
+}
+
+/* Replace one set of SYSCALL's MSRs by another; equal values are not written. */
+static void vmx_switch_syscall_msrs(const u64 *from, const u64 *to)
 {
 	unsigned int i;
 
-	for (i = 0; i < VMX_NR_LAZY_MSRS; i++)
-		if (to[i] != from[i])
-			wrmsrl(vmx_lazy_msrs[i], to[i]);
+	for (i = 0; i < VMX_NR_SYSCALL_MSRS; i++)
+		vmx_switch_lazy_msr(i, from, to);
+}
+
+/** vmx_load_syscall_msrs() - give the CPU the guest's, if it needs them and has them not yet
+ * @vcpu: the vCPU; called when EFER may have changed, too. Interrupts off */
+void vmx_load_syscall_msrs(struct mkvm_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	/* On Intel SYSCALL exists in 64-bit mode only. */
+	if (vmx->syscall_msrs_loaded || !vmx->host.loaded || !(vcpu->arch.efer & EFER_SCE) ||
+	    !mkvm_is_long_mode(vcpu))
+		return;
+	vmx_switch_syscall_msrs(this_cpu_ptr(vmx_host_msrs), vmx->lazy_msr);
+	vmx->syscall_msrs_loaded = true;
 }
 
 static void vmx_load_host_segs(struct vmx_vcpu *vmx)
@@ -101,7 +121,8 @@ bool vmx_prepare(struct mkvm_vcpu *vcpu)
 	mkvm_host_save_segs(&vmx->host);
 	vmx_load_host_segs(vmx);
 	wrmsrl(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
-	vmx_switch_lazy_msrs(this_cpu_ptr(vmx_host_msrs), vmx->lazy_msr);
+	vmx_switch_lazy_msr(VMX_MSR_TSC_AUX, this_cpu_ptr(vmx_host_msrs), vmx->lazy_msr);
+	vmx_load_syscall_msrs(vcpu);
 	return true;
 }
 
@@ -116,7 +137,11 @@ void vmx_vcpu_put(struct mkvm_vcpu *vcpu)
 
 	/* SWAPGS does not exit: only the CPU knows the guest's value. */
 	rdmsrl(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
-	vmx_switch_lazy_msrs(vmx->lazy_msr, this_cpu_ptr(vmx_host_msrs));
+	vmx_switch_lazy_msr(VMX_MSR_TSC_AUX, vmx->lazy_msr, this_cpu_ptr(vmx_host_msrs));
+	if (vmx->syscall_msrs_loaded) {
+		vmx_switch_syscall_msrs(vmx->lazy_msr, this_cpu_ptr(vmx_host_msrs));
+		vmx->syscall_msrs_loaded = false;
+	}
 	mkvm_host_restore_segs(&vmx->host);
 }
 
@@ -173,12 +198,6 @@ static void vmx_requeue_event(struct mkvm_vcpu *vcpu, u32 info)
 			  vmcs_read32(VM_EXIT_INSTRUCTION_LEN) : 0;
 }
 
-/* Only a real exit clears the field: what was not delivered must not stay in it. */
-static void vmx_withdraw_event(void)
-{
-	vmcs_write32(VM_ENTRY_INTR_INFO_FIELD, 0);
-}
-
 /* --- Entry and exit ------------------------------------------------------------------------------ */
 
 /* Nothing in here may be traced: to RCU the guest runs. CR2 is not part of the VMCS. */
@@ -205,47 +224,71 @@ static void vmx_deliver_host_event(void)
 		mkvm_host_machine_check();
 }
 
+/* The guest did not run: registers and event are what they were. */
+static noinline bool vmx_failed_entry(struct vmx_vcpu *vmx)
+{
+	if (vmx->fail)
+		vmx->exit_reason = vmcs_read32(VM_INSTRUCTION_ERROR);
+	else if ((u16)vmx->exit_reason == EXIT_REASON_MCE_DURING_VMENTRY)
+		mkvm_host_machine_check();
+	/* Only a real exit clears the field: what was not delivered must not stay in it. */
+	vmcs_write32(VM_ENTRY_INTR_INFO_FIELD, 0);
+	vmx_find_failed_entry(vmx);
+	return false;
+}
+
+/* What exits of instructions never have: an event to deliver again, one of the host to deliver. */
+static noinline void vmx_complete_events(struct mkvm_vcpu *vcpu)
+{
+	u32 vectoring = vmcs_read32(IDT_VECTORING_INFO_FIELD);
+
+	if (unlikely(vectoring & VECTORING_INFO_VALID_MASK))
+		vmx_requeue_event(vcpu, vectoring);
+	if (to_vmx(vcpu)->exit_reason == EXIT_REASON_EXCEPTION_NMI)
+		vmx_deliver_host_event();
+}
+
 /** vmx_enter() - see struct mkvm_x86_ops
  * @vcpu: the vCPU */
 bool vmx_enter(struct mkvm_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	u32 vectoring;
+	u32 dirty = vcpu->arch.regs_dirty;
+	u32 reason;
 
-	vmx_write_dirty(vcpu);
+	if (dirty & BIT(MKVM_REG_RIP))
+		vmcs_writel(GUEST_RIP, vcpu->arch.regs[MKVM_REG_RIP]);
+	if (unlikely(dirty & ~(GENMASK(MKVM_NR_GPRS - 1, 0) | BIT(MKVM_REG_RIP)) ||
+		     dirty & BIT(MKVM_REG_RSP)))
+		vmx_write_dirty(vcpu, dirty);
+	vcpu->arch.regs_dirty = 0;
+
 	vmx_enter_exit(vcpu, vmx);
 	/* VM exit has cleared it. */
 	if (unlikely(vmx->host_debugctl))
 		update_debugctlmsr(vmx->host_debugctl);
 
-	if (unlikely(vmx->fail)) {
-		vmx->exit_reason = vmcs_read32(VM_INSTRUCTION_ERROR);
-		vmx_withdraw_event();
-		return false;
-	}
-	vmx->exit_reason = vmcs_read32(VM_EXIT_REASON);
-	if (unlikely(vmx->exit_reason & VMX_EXIT_REASONS_FAILED_VMENTRY)) {
-		/* The guest did not run: registers and event are what they were. */
-		if ((u16)vmx->exit_reason == EXIT_REASON_MCE_DURING_VMENTRY)
-			mkvm_host_machine_check();
-		vmx_withdraw_event();
-		return false;
+	if (unlikely(vmx->fail))
+		return vmx_failed_entry(vmx);
+	reason = vmcs_read32(VM_EXIT_REASON);
+	vmx->exit_reason = reason;
+	if (likely(reason < VMX_NR_EXITS)) {
+		vmx->exit_index = array_index_nospec(reason, VMX_NR_EXITS);
+		vmx->exit = &vmx_exit_table[vmx->exit_index];
+	} else {
+		if (reason & VMX_EXIT_REASONS_FAILED_VMENTRY)
+			return vmx_failed_entry(vmx);
+		vmx_find_odd_exit(vmx);
 	}
 
 	vmx->launched = true;
 	vcpu->arch.regs_avail &= ~MKVM_CACHED_REGS;
 	vcpu->arch.event.type = MKVM_EVENT_NONE;
-	vmx->exit = vmx_exit_row(vmx->exit_reason);
-	/* Instructions exit before they deliver anything: no vectoring information to read. */
 	if (vmx->exit->quick)
 		return true;
 	/* IN and OUT; a string form touches memory. */
-	if (vmx->exit_reason == EXIT_REASON_IO_INSTRUCTION)
+	if (reason == EXIT_REASON_IO_INSTRUCTION)
 		return !(vmcs_readl(EXIT_QUALIFICATION) & VMX_IO_STRING);
-	vectoring = vmcs_read32(IDT_VECTORING_INFO_FIELD);
-	if (unlikely(vectoring & VECTORING_INFO_VALID_MASK))
-		vmx_requeue_event(vcpu, vectoring);
-	if (vmx->exit_reason == EXIT_REASON_EXCEPTION_NMI)
-		vmx_deliver_host_event();
+	vmx_complete_events(vcpu);
 	return false;
 }

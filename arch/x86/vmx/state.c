@@ -48,39 +48,26 @@ static void vmx_write_pdptrs(const u64 pdptrs[4])
 	vmcs_write64(GUEST_PDPTR3, pdptrs[3]);
 }
 
+/* Fields of 32 bits and natural width: VMREAD clears what is above. */
+static const u16 vmx_reg_fields[MKVM_NR_REGS] = {
+	[MKVM_REG_RSP]		= GUEST_RSP,
+	[MKVM_REG_RIP]		= GUEST_RIP,
+	[MKVM_REG_RFLAGS]	= GUEST_RFLAGS,
+	[MKVM_REG_CR3]		= GUEST_CR3,
+	[MKVM_REG_CS_AR]	= GUEST_CS_AR_BYTES,
+	[MKVM_REG_SS_AR]	= GUEST_SS_AR_BYTES,
+};
+
 /** vmx_cache_reg() - see struct mkvm_x86_ops
  * @vcpu: the vCPU
- * @nr: enum mkvm_reg from RSP on, or MKVM_STATE_PDPTRS */
+ * @nr: enum mkvm_reg from RSP on (the others are always up to date), or MKVM_STATE_PDPTRS */
 void vmx_cache_reg(struct mkvm_vcpu *vcpu, unsigned int nr)
 {
-	unsigned long *reg = &vcpu->arch.regs[nr];
-
-	switch (nr) {
-	case MKVM_REG_RSP:
-		*reg = vmcs_readl(GUEST_RSP);
-		break;
-	case MKVM_REG_RIP:
-		*reg = vmcs_readl(GUEST_RIP);
-		break;
-	case MKVM_REG_RFLAGS:
-		*reg = vmcs_readl(GUEST_RFLAGS);
-		break;
-	case MKVM_REG_CR3:
-		*reg = vmcs_readl(GUEST_CR3);
-		break;
-	case MKVM_REG_CS_AR:
-		*reg = vmcs_read32(GUEST_CS_AR_BYTES);
-		break;
-	case MKVM_REG_SS_AR:
-		*reg = vmcs_read32(GUEST_SS_AR_BYTES);
-		break;
-	case MKVM_STATE_PDPTRS:
-		vmx_read_pdptrs(vcpu->arch.pdptrs);
-		break;
-	default:
-		return;		/* the others are always up to date */
-	}
 	vcpu->arch.regs_avail |= BIT(nr);
+	if (unlikely(nr == MKVM_STATE_PDPTRS))
+		vmx_read_pdptrs(vcpu->arch.pdptrs);
+	else
+		vcpu->arch.regs[nr] = __vmread(vmx_reg_fields[nr]);
 }
 
 /* State that changes rarely; the registers are in vmx_write_dirty(). */
@@ -88,23 +75,23 @@ static void vmx_write_dirty_state(struct mkvm_vcpu *vcpu, u32 dirty)
 {
 	if (dirty & BIT(MKVM_STATE_PDPTRS))
 		vmx_write_pdptrs(vcpu->arch.pdptrs);
-	if (dirty & BIT(MKVM_STATE_CRS))
+	if (dirty & BIT(MKVM_STATE_CRS)) {
 		vmx_write_crs(vcpu);
+		vmx_load_syscall_msrs(vcpu);
+	}
 	if (dirty & BIT(MKVM_STATE_DR7))
 		vmcs_writel(GUEST_DR7, vcpu->arch.dr7);
 	if (dirty & BIT(MKVM_STATE_TSC_OFFSET))
 		vmcs_write64(TSC_OFFSET, vcpu->arch.tsc_offset);
 }
 
-/** vmx_write_dirty() - give the VMCS what has changed since the last entry
- * @vcpu: the vCPU */
-void vmx_write_dirty(struct mkvm_vcpu *vcpu)
+/** vmx_write_dirty() - give the VMCS what has changed since the last entry, but RIP
+ * @vcpu: the vCPU
+ * @dirty: vcpu->arch.regs_dirty */
+void vmx_write_dirty(struct mkvm_vcpu *vcpu, u32 dirty)
 {
 	const unsigned long *regs = vcpu->arch.regs;
-	u32 dirty = vcpu->arch.regs_dirty;
 
-	if (dirty & BIT(MKVM_REG_RIP))
-		vmcs_writel(GUEST_RIP, regs[MKVM_REG_RIP]);
 	if (dirty & BIT(MKVM_REG_RSP))
 		vmcs_writel(GUEST_RSP, regs[MKVM_REG_RSP]);
 	if (dirty & BIT(MKVM_REG_RFLAGS))
@@ -113,12 +100,9 @@ void vmx_write_dirty(struct mkvm_vcpu *vcpu)
 		vmcs_writel(GUEST_CR3, regs[MKVM_REG_CR3]);
 	if (unlikely(dirty >> MKVM_NR_REGS))
 		vmx_write_dirty_state(vcpu, dirty);
-	vcpu->arch.regs_dirty = 0;
 }
 
-/** vmx_end_shadow() - see struct mkvm_x86_ops
- * @vcpu: the vCPU */
-void vmx_end_shadow(struct mkvm_vcpu *vcpu)
+static inline void vmx_clear_shadow(void)
 {
 	const u32 shadows = GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS;
 	u32 state = vmcs_read32(GUEST_INTERRUPTIBILITY_INFO);
@@ -127,14 +111,26 @@ void vmx_end_shadow(struct mkvm_vcpu *vcpu)
 		vmcs_write32(GUEST_INTERRUPTIBILITY_INFO, state & ~shadows);
 }
 
+/** vmx_end_shadow() - see struct mkvm_x86_ops
+ * @vcpu: the vCPU */
+void vmx_end_shadow(struct mkvm_vcpu *vcpu)
+{
+	vmx_clear_shadow();
+}
+
 /** vmx_skip_insn() - see struct mkvm_x86_ops
  * @vcpu: the vCPU */
 void vmx_skip_insn(struct mkvm_vcpu *vcpu)
 {
 	unsigned int len = vmcs_read32(VM_EXIT_INSTRUCTION_LEN);
 
+	/* Mostly the first who asks: read here, without a call. */
+	if (!(vcpu->arch.regs_avail & BIT(MKVM_REG_RIP))) {
+		vcpu->arch.regs[MKVM_REG_RIP] = vmcs_readl(GUEST_RIP);
+		vcpu->arch.regs_avail |= BIT(MKVM_REG_RIP);
+	}
 	mkvm_reg_write(vcpu, MKVM_REG_RIP, mkvm_next_rip(vcpu, len));
-	vmx_end_shadow(vcpu);
+	vmx_clear_shadow();
 }
 
 /* --- Segments ----------------------------------------------------------------------------- */
@@ -303,7 +299,7 @@ static int vmx_set_lazy_msr(struct vmx_vcpu *vmx, u32 msr, u64 data)
 
 	preempt_disable();
 	vmx->lazy_msr[lazy] = data;
-	if (vmx->host.loaded)
+	if (msr == MSR_TSC_AUX ? vmx->host.loaded : vmx->syscall_msrs_loaded)
 		wrmsrl(msr, data);
 	preempt_enable();
 	return 0;

@@ -40,14 +40,16 @@ extern struct vmx_config vmx_config;
 
 /*
  * MSRs that the kernel itself does not use between system calls. The guest's values stay in
- * the CPU until it is given back to the host.
+ * the CPU until it is given back to the host. Those of SYSCALL are loaded only for a guest that
+ * can execute it.
  */
 enum vmx_lazy_msr {
 	VMX_MSR_STAR,
 	VMX_MSR_LSTAR,
 	VMX_MSR_CSTAR,
 	VMX_MSR_SYSCALL_MASK,
-	VMX_MSR_TSC_AUX,
+	VMX_NR_SYSCALL_MSRS,
+	VMX_MSR_TSC_AUX = VMX_NR_SYSCALL_MSRS,
 	VMX_NR_LAZY_MSRS
 };
 
@@ -63,6 +65,7 @@ enum vmx_lazy_msr {
  * @fail:	the last entry failed before it began (VMfail)
  * @exit_reason: exit-reason field of the last exit, or the VM-instruction error
  * @exit:	its row
+ * @exit_index: its number among the counters
  * @host_debugctl: the host's, which VM exit clears
  * @host_cr3:	what the VMCS holds in HOST_CR3; likewise those that follow
  * @host_cr4:	likewise
@@ -70,6 +73,7 @@ enum vmx_lazy_msr {
  * @host_fs:	HOST_FS_SELECTOR
  * @host_gs:	HOST_GS_SELECTOR
  * @host:	the host's segment state
+ * @syscall_msrs_loaded: the CPU has the guest's, not the host's
  * @kernel_gs_base: guest's KERNEL_GS_BASE while not loaded
  * @lazy_msr:	guest's values
  */
@@ -85,6 +89,7 @@ struct vmx_vcpu {
 	bool fail;
 	u32 exit_reason;
 	const struct vmx_exit_row *exit;
+	unsigned int exit_index;
 
 	unsigned long host_debugctl;
 	unsigned long host_cr3;
@@ -93,6 +98,7 @@ struct vmx_vcpu {
 	u16 host_fs;
 	u16 host_gs;
 	struct mkvm_host_segs host;
+	bool syscall_msrs_loaded;
 	u64 kernel_gs_base;
 	u64 lazy_msr[VMX_NR_LAZY_MSRS];
 };
@@ -124,6 +130,7 @@ void vmx_flush_tlb(struct mkvm_vcpu *vcpu);
 void vmx_vcpu_load(struct mkvm_vcpu *vcpu, int cpu);
 void vmx_vcpu_put(struct mkvm_vcpu *vcpu);
 bool vmx_prepare(struct mkvm_vcpu *vcpu);
+void vmx_load_syscall_msrs(struct mkvm_vcpu *vcpu);
 void vmx_inject(struct mkvm_vcpu *vcpu);
 bool vmx_enter(struct mkvm_vcpu *vcpu);
 void vmx_save_host_msrs(void);
@@ -146,13 +153,18 @@ struct vmx_exit_row {
 	bool quick;
 };
 
-const struct vmx_exit_row *vmx_exit_row(u32 reason);
+/* Basic exit reasons: those below. */
+#define VMX_NR_EXITS	(EXIT_REASON_NOTIFY + 1)
+
+extern const struct vmx_exit_row vmx_exit_table[VMX_NR_EXITS];
+void vmx_find_odd_exit(struct vmx_vcpu *vmx);
+void vmx_find_failed_entry(struct vmx_vcpu *vmx);
 mkvm_run_t vmx_handle_exit(struct mkvm_vcpu *vcpu);
 const char *vmx_exit_name(unsigned int reason);
 
 /* state.c */
 void vmx_cache_reg(struct mkvm_vcpu *vcpu, unsigned int nr);
-void vmx_write_dirty(struct mkvm_vcpu *vcpu);
+void vmx_write_dirty(struct mkvm_vcpu *vcpu, u32 dirty);
 void vmx_get_segment(struct mkvm_vcpu *vcpu, enum mkvm_seg seg, struct kvm_segment *out);
 void vmx_set_segment(struct mkvm_vcpu *vcpu, enum mkvm_seg seg, const struct kvm_segment *in);
 int vmx_get_msr(struct mkvm_vcpu *vcpu, u32 msr, u64 *data);
