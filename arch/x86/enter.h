@@ -10,7 +10,9 @@
 #include <linux/linkage.h>
 #include <asm/asm.h>
 #include <asm/cpufeatures.h>
+#include <asm/msr-index.h>
 #include <asm/nospec-branch.h>
+#include <asm/percpu.h>
 #include <asm/unwind_hints.h>
 
 #include "offsets.h"
@@ -88,6 +90,22 @@
 	xor	%r13d, %r13d
 	xor	%r14d, %r14d
 	xor	%r15d, %r15d
+.endm
+
+/*
+ * Kernels that set SPEC_CTRL.IBRS at each entry (retbleed=ibrs): it counts from the write on, so it
+ * is written again after the guest has trained the predictors, even if its value is the same.
+ * Clobbers RAX, RCX, RDX.
+ */
+.macro RESTORE_KERNEL_IBRS
+	ALTERNATIVE "jmp .Librs_done_\@", "", X86_FEATURE_KERNEL_IBRS
+	mov	PER_CPU_VAR(x86_spec_ctrl_current), %rax
+	mov	%rax, %rdx
+	shr	$32, %rdx
+	mov	$MSR_IA32_SPEC_CTRL, %ecx
+	wrmsr
+	lfence
+.Librs_done_\@:
 .endm
 
 /* Kernels before 6.9 say this in two steps. */

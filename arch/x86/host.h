@@ -18,6 +18,8 @@
 #include <asm/desc_defs.h>
 #include <asm/processor.h>
 #include <asm/debugreg.h>
+#include <asm/nospec-branch.h>
+#include <asm/perf_event.h>
 #include <asm/tlbflush.h>
 
 /**
@@ -40,6 +42,9 @@ struct mkvm_host_segs {
 	unsigned long fs_base;
 	unsigned long kernel_gs_base;
 };
+
+/* Shown in /sys/devices/system/cpu/vulnerabilities; no header of the kernel declares it. */
+extern bool itlb_multihit_kvm_mitigation;
 
 void mkvm_host_save_segs(struct mkvm_host_segs *segs);
 void mkvm_host_restore_segs(struct mkvm_host_segs *segs);
@@ -91,6 +96,31 @@ static __always_inline void mkvm_host_guest_enter(void)
 
 	context_tracking_guest_enter();
 	lockdep_hardirqs_on(CALLER_ADDR0);
+}
+
+/**
+ * mkvm_host_perf_msrs() - what perf wants to have other values while a guest runs
+ * @nr: how many
+ *
+ * Intel only; AMD's counters know guests themselves. Interrupts off: it holds until they are on.
+ * Return: an array of the CPU's, NULL when there are none.
+ */
+static inline struct perf_guest_switch_msr *mkvm_host_perf_msrs(int *nr)
+{
+	*nr = 0;
+	return perf_guest_get_msrs(nr, NULL);
+}
+
+/** mkvm_host_protect_userspace() - a guest has run: clear the branch predictors on the way to user space
+ *
+ * VMSCAPE: the VMM's own branches must not be predicted from what the guest has trained. The
+ * kernel does it where the CPU needs it and user space is really entered. Interrupts off. */
+static inline void mkvm_host_protect_userspace(void)
+{
+#ifdef X86_FEATURE_IBPB_EXIT_TO_USER
+	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
+		this_cpu_write(x86_ibpb_exit_to_user, true);
+#endif
 }
 
 /** mkvm_host_guest_exit() - the opposite of mkvm_host_guest_enter() */

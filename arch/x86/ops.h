@@ -54,7 +54,8 @@
  * @set_segment: write one
  * @get_msr:	an MSR that the vendor owns (FS.base, SYSENTER ...). 0, or EINVAL
  * @set_msr:	likewise; the value has been checked
- * @skip_insn:	the instruction that exited is complete: RIP after it, and @end_shadow
+ * @skip_insn:	the instruction that exited is complete: RIP after it, @end_shadow, and
+ *		mkvm_step_trap() if RFLAGS.TF is set
  * @end_shadow:	an instruction was completed: STI and MOV SS block nothing any more
  * @dump:	print everything, for a state nobody understands
  */

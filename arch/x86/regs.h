@@ -145,11 +145,13 @@ void mkvm_advance_rip(struct mkvm_vcpu *vcpu, unsigned long next_rip);
 /**
  * mkvm_next_rip() - RIP after an instruction
  * @vcpu: the vCPU, loaded
+ * @rip: RIP of it
  * @len: its length
  */
-static inline unsigned long mkvm_next_rip(struct mkvm_vcpu *vcpu, unsigned int len)
+static inline unsigned long mkvm_next_rip(struct mkvm_vcpu *vcpu, unsigned long rip,
+					  unsigned int len)
 {
-	unsigned long rip = mkvm_rip(vcpu), next = rip + len;
+	unsigned long next = rip + len;
 
 	/* Outside 64-bit mode the instruction pointer wraps at 4 GiB. */
 	if (unlikely((rip ^ next) >> 32) && !mkvm_is_64bit(vcpu))
@@ -164,8 +166,6 @@ void mkvm_step_trap(struct mkvm_vcpu *vcpu);
 static inline void mkvm_skip_instruction(struct mkvm_vcpu *vcpu)
 {
 	mkvm_direct(skip_insn)(vcpu);
-	if (unlikely(mkvm_rflags(vcpu) & X86_EFLAGS_TF))
-		mkvm_step_trap(vcpu);
 }
 
 bool mkvm_apic_base_valid(struct mkvm_vcpu *vcpu, u64 base);

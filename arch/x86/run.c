@@ -179,6 +179,7 @@ static bool mkvm_enter_guest(struct mkvm_vcpu *vcpu, mkvm_run_t *ret)
 	}
 
 	WRITE_ONCE(vcpu->mode, MKVM_OUTSIDE_GUEST);
+	mkvm_host_protect_userspace();
 	/* VM exits have cleared DR7. */
 	mkvm_host_restore_dr7();
 	/*

@@ -52,10 +52,10 @@ static mkvm_run_t svm_exit_db(struct mkvm_vcpu *vcpu)
 	return mkvm_handle_db(vcpu, dr6);
 }
 
-/* INT1 is a trap, but exits before RIP has moved. */
+/* INT1 is a trap, but exits before RIP has moved. It is not stepped itself. */
 static mkvm_run_t svm_exit_icebp(struct mkvm_vcpu *vcpu)
 {
-	svm_skip_insn(vcpu);
+	svm_pass_insn(vcpu);
 	return mkvm_handle_db(vcpu, 0);
 }
 

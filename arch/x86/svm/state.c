@@ -104,12 +104,23 @@ void svm_end_shadow(struct mkvm_vcpu *vcpu)
 	to_svm(vcpu)->vmcb->control.int_state &= ~SVM_INTERRUPT_SHADOW_MASK;
 }
 
+/** svm_pass_insn() - svm_skip_insn() without the single-step trap
+ * @vcpu: the vCPU */
+__always_inline void svm_pass_insn(struct mkvm_vcpu *vcpu)
+{
+	unsigned long rip = vcpu->arch.regs[MKVM_REG_RIP];
+
+	mkvm_reg_write(vcpu, MKVM_REG_RIP, mkvm_next_rip(vcpu, rip, to_svm(vcpu)->insn_len));
+	to_svm(vcpu)->vmcb->control.int_state &= ~SVM_INTERRUPT_SHADOW_MASK;
+}
+
 /** svm_skip_insn() - see struct mkvm_x86_ops
  * @vcpu: the vCPU */
 void svm_skip_insn(struct mkvm_vcpu *vcpu)
 {
-	mkvm_reg_write(vcpu, MKVM_REG_RIP, mkvm_next_rip(vcpu, to_svm(vcpu)->insn_len));
-	svm_end_shadow(vcpu);
+	svm_pass_insn(vcpu);
+	if (unlikely(vcpu->arch.regs[MKVM_REG_RFLAGS] & X86_EFLAGS_TF))
+		mkvm_step_trap(vcpu);
 }
 
 /* --- Segments ----------------------------------------------------------------------------- */

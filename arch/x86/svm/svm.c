@@ -6,6 +6,7 @@
 #include <linux/percpu.h>
 #include <asm/msr.h>
 #include <asm/msr-index.h>
+#include <asm/perf_event.h>
 
 #include "svm.h"
 
@@ -110,6 +111,19 @@ static void svm_teardown(void)
 
 /* --- On and off --------------------------------------------------------------------------- */
 
+/* Newer CPUs with the SRSO weakness have a bit that helps where guests run. */
+static void svm_reduce_speculation(bool on)
+{
+#ifdef X86_FEATURE_SRSO_BP_SPEC_REDUCE
+	if (!cpu_feature_enabled(X86_FEATURE_SRSO_BP_SPEC_REDUCE))
+		return;
+	if (on)
+		msr_set_bit(MSR_ZEN4_BP_CFG, MSR_ZEN4_BP_CFG_BP_SPEC_REDUCE_BIT);
+	else
+		msr_clear_bit(MSR_ZEN4_BP_CFG, MSR_ZEN4_BP_CFG_BP_SPEC_REDUCE_BIT);
+#endif
+}
+
 static int svm_cpu_enable(void)
 {
 	struct svm_cpu *c = this_cpu_ptr(&svm_cpu);
@@ -124,6 +138,9 @@ static int svm_cpu_enable(void)
 	wrmsrl(MSR_EFER, efer | EFER_SVME);
 	wrmsrl(MSR_VM_HSAVE_PA, page_to_phys(c->hsave));
 	svm_save_host_msrs();
+	/* Counters that leave guests out can do so from now on. */
+	amd_pmu_enable_virt();
+	svm_reduce_speculation(true);
 	/* No ASID is free: the first vCPU starts a generation, with a flush of all. */
 	c->asid_generation++;
 	c->next_asid = svm_config.nr_asids;
@@ -139,6 +156,8 @@ static void svm_cpu_disable(void)
 
 	if (!c->on)
 		return;
+	svm_reduce_speculation(false);
+	amd_pmu_disable_virt();
 	wrmsrl(MSR_VM_HSAVE_PA, 0);
 	rdmsrl(MSR_EFER, efer);
 	if (efer & EFER_SVME) {

@@ -207,6 +207,7 @@ void svm_get_segment(struct mkvm_vcpu *vcpu, enum mkvm_seg seg, struct kvm_segme
 void svm_set_segment(struct mkvm_vcpu *vcpu, enum mkvm_seg seg, const struct kvm_segment *in);
 int svm_get_msr(struct mkvm_vcpu *vcpu, u32 msr, u64 *data);
 int svm_set_msr(struct mkvm_vcpu *vcpu, u32 msr, u64 data);
+void svm_pass_insn(struct mkvm_vcpu *vcpu);
 void svm_skip_insn(struct mkvm_vcpu *vcpu);
 void svm_end_shadow(struct mkvm_vcpu *vcpu);
 

@@ -70,6 +70,7 @@ SYM_INNER_LABEL(vmx_exit_point, SYM_L_GLOBAL)
 	/* Before the first RET: it would be predicted from what the guest left behind. */
 	FILL_RETURN_BUFFER %rcx, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT, \
 			   X86_FEATURE_RSB_VMEXIT_LITE
+	RESTORE_KERNEL_IBRS
 	CLEAR_BRANCH_HISTORY_VMEXIT
 
 	mov	%ebx, %eax

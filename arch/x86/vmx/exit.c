@@ -40,8 +40,8 @@ static mkvm_run_t vmx_exit_debug(struct mkvm_vcpu *vcpu, u32 info)
 	u64 dr6 = vmcs_readl(EXIT_QUALIFICATION) & (DR_TRAP_BITS | MKVM_DR6_BD | DR_STEP);
 
 	if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_PRIV_SW_EXCEPTION) {
-		/* INT1 is a trap, but exits before RIP has moved. */
-		vmx_skip_insn(vcpu);
+		/* INT1 is a trap, but exits before RIP has moved. It is not stepped itself. */
+		vmx_pass_insn(vcpu);
 	} else if ((mkvm_rflags(vcpu) & X86_EFLAGS_TF) &&
 		   (vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) & shadows)) {
 		/*

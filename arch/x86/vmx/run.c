@@ -113,8 +113,11 @@ bool vmx_prepare(struct mkvm_vcpu *vcpu)
 	if (unlikely(!vmx_cpu_is_on()))
 		return false;
 	vmx_update_host_crs(vmx);
-	/* perf may have changed it until interrupts went off. */
+	/* perf may have changed them until interrupts went off. */
 	vmx->host_debugctl = get_debugctlmsr();
+	vmx->perf_msrs = mkvm_host_perf_msrs(&vmx->nr_perf_msrs);
+	vmx->around = vmx->host_debugctl || vmx->nr_perf_msrs;
+	vmx->l1d_flushed = false;
 	if (vmx->host.loaded)
 		return true;
 
@@ -204,6 +207,11 @@ static void vmx_requeue_event(struct mkvm_vcpu *vcpu, u32 info)
 static noinstr void vmx_enter_exit(struct mkvm_vcpu *vcpu, struct vmx_vcpu *vmx)
 {
 	mkvm_host_guest_enter();
+	if (static_branch_unlikely(&vmx_flushes_l1d) &&
+	    (!vmx->l1d_flushed || static_branch_unlikely(&vmx_flushes_l1d_always))) {
+		vmx_flush_l1d();
+		vmx->l1d_flushed = true;
+	}
 	if (vcpu->arch.cr2 != native_read_cr2())
 		native_write_cr2(vcpu->arch.cr2);
 
@@ -222,6 +230,31 @@ static void vmx_deliver_host_event(void)
 		mkvm_host_nmi();
 	else if ((info & INTR_INFO_VECTOR_MASK) == X86_TRAP_MC)
 		mkvm_host_machine_check();
+}
+
+/*
+ * Counters that leave guests out stop. PEBS stops always: its records would be written to the
+ * host's buffer address, taken for one of the guest.
+ */
+static noinline void vmx_before_entry(struct vmx_vcpu *vmx)
+{
+	int i;
+
+	for (i = 0; i < vmx->nr_perf_msrs; i++)
+		if (vmx->perf_msrs[i].guest != vmx->perf_msrs[i].host)
+			wrmsrl(vmx->perf_msrs[i].msr, vmx->perf_msrs[i].guest);
+}
+
+static noinline void vmx_after_exit(struct vmx_vcpu *vmx)
+{
+	int i;
+
+	for (i = 0; i < vmx->nr_perf_msrs; i++)
+		if (vmx->perf_msrs[i].guest != vmx->perf_msrs[i].host)
+			wrmsrl(vmx->perf_msrs[i].msr, vmx->perf_msrs[i].host);
+	/* VM exit has cleared it. */
+	if (vmx->host_debugctl)
+		update_debugctlmsr(vmx->host_debugctl);
 }
 
 /* The guest did not run: registers and event are what they were. */
@@ -263,10 +296,11 @@ bool vmx_enter(struct mkvm_vcpu *vcpu)
 		vmx_write_dirty(vcpu, dirty);
 	vcpu->arch.regs_dirty = 0;
 
+	if (unlikely(vmx->around))
+		vmx_before_entry(vmx);
 	vmx_enter_exit(vcpu, vmx);
-	/* VM exit has cleared it. */
-	if (unlikely(vmx->host_debugctl))
-		update_debugctlmsr(vmx->host_debugctl);
+	if (unlikely(vmx->around))
+		vmx_after_exit(vmx);
 
 	if (unlikely(vmx->fail))
 		return vmx_failed_entry(vmx);

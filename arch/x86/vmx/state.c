@@ -48,14 +48,11 @@ static void vmx_write_pdptrs(const u64 pdptrs[4])
 	vmcs_write64(GUEST_PDPTR3, pdptrs[3]);
 }
 
-/* Fields of 32 bits and natural width: VMREAD clears what is above. */
 static const u16 vmx_reg_fields[MKVM_NR_REGS] = {
 	[MKVM_REG_RSP]		= GUEST_RSP,
 	[MKVM_REG_RIP]		= GUEST_RIP,
 	[MKVM_REG_RFLAGS]	= GUEST_RFLAGS,
 	[MKVM_REG_CR3]		= GUEST_CR3,
-	[MKVM_REG_CS_AR]	= GUEST_CS_AR_BYTES,
-	[MKVM_REG_SS_AR]	= GUEST_SS_AR_BYTES,
 };
 
 /** vmx_cache_reg() - see struct mkvm_x86_ops
@@ -63,11 +60,24 @@ static const u16 vmx_reg_fields[MKVM_NR_REGS] = {
  * @nr: enum mkvm_reg from RSP on (the others are always up to date), or MKVM_STATE_PDPTRS */
 void vmx_cache_reg(struct mkvm_vcpu *vcpu, unsigned int nr)
 {
-	vcpu->arch.regs_avail |= BIT(nr);
-	if (unlikely(nr == MKVM_STATE_PDPTRS))
+	unsigned long *regs = vcpu->arch.regs;
+
+	switch (nr) {
+	case MKVM_REG_CS_AR:
+	case MKVM_REG_SS_AR:
+		/* Who asks for the mode asks for the privilege, too. */
+		regs[MKVM_REG_CS_AR] = vmcs_read32(GUEST_CS_AR_BYTES);
+		regs[MKVM_REG_SS_AR] = vmcs_read32(GUEST_SS_AR_BYTES);
+		vcpu->arch.regs_avail |= BIT(MKVM_REG_CS_AR) | BIT(MKVM_REG_SS_AR);
+		return;
+	case MKVM_STATE_PDPTRS:
 		vmx_read_pdptrs(vcpu->arch.pdptrs);
-	else
-		vcpu->arch.regs[nr] = __vmread(vmx_reg_fields[nr]);
+		break;
+	default:
+		regs[nr] = vmcs_readl(vmx_reg_fields[nr]);
+		break;
+	}
+	vcpu->arch.regs_avail |= BIT(nr);
 }
 
 /* State that changes rarely; the registers are in vmx_write_dirty(). */
@@ -118,19 +128,35 @@ void vmx_end_shadow(struct mkvm_vcpu *vcpu)
 	vmx_clear_shadow();
 }
 
+/* mkvm_reg_read() without the call, for those who mostly are the first to ask. */
+static inline unsigned long vmx_read_reg(struct mkvm_vcpu *vcpu, enum mkvm_reg reg,
+					 unsigned long field)
+{
+	if (!(vcpu->arch.regs_avail & BIT(reg))) {
+		vcpu->arch.regs[reg] = vmcs_readl(field);
+		vcpu->arch.regs_avail |= BIT(reg);
+	}
+	return vcpu->arch.regs[reg];
+}
+
+/** vmx_pass_insn() - vmx_skip_insn() without the single-step trap
+ * @vcpu: the vCPU */
+__always_inline void vmx_pass_insn(struct mkvm_vcpu *vcpu)
+{
+	unsigned int len = vmcs_read32(VM_EXIT_INSTRUCTION_LEN);
+	unsigned long rip = vmx_read_reg(vcpu, MKVM_REG_RIP, GUEST_RIP);
+
+	mkvm_reg_write(vcpu, MKVM_REG_RIP, mkvm_next_rip(vcpu, rip, len));
+	vmx_clear_shadow();
+}
+
 /** vmx_skip_insn() - see struct mkvm_x86_ops
  * @vcpu: the vCPU */
 void vmx_skip_insn(struct mkvm_vcpu *vcpu)
 {
-	unsigned int len = vmcs_read32(VM_EXIT_INSTRUCTION_LEN);
-
-	/* Mostly the first who asks: read here, without a call. */
-	if (!(vcpu->arch.regs_avail & BIT(MKVM_REG_RIP))) {
-		vcpu->arch.regs[MKVM_REG_RIP] = vmcs_readl(GUEST_RIP);
-		vcpu->arch.regs_avail |= BIT(MKVM_REG_RIP);
-	}
-	mkvm_reg_write(vcpu, MKVM_REG_RIP, mkvm_next_rip(vcpu, len));
-	vmx_clear_shadow();
+	vmx_pass_insn(vcpu);
+	if (unlikely(vmx_read_reg(vcpu, MKVM_REG_RFLAGS, GUEST_RFLAGS) & X86_EFLAGS_TF))
+		mkvm_step_trap(vcpu);
 }
 
 /* --- Segments ----------------------------------------------------------------------------- */

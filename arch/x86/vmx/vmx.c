@@ -81,12 +81,22 @@ static int __init vmx_setup(void)
 		return r;
 	r = vmx_vmcs_setup();
 	if (r)
-		vmx_free_regions();
+		goto out_regions;
+	r = vmx_mitigate_setup();
+	if (r)
+		goto out_vmcs;
+	return 0;
+
+out_vmcs:
+	vmx_vmcs_teardown();
+out_regions:
+	vmx_free_regions();
 	return r;
 }
 
 static void vmx_teardown(void)
 {
+	vmx_mitigate_teardown();
 	vmx_vmcs_teardown();
 	vmx_free_regions();
 }

@@ -66,7 +66,11 @@ enum vmx_lazy_msr {
  * @exit_reason: exit-reason field of the last exit, or the VM-instruction error
  * @exit:	its row
  * @exit_index: its number among the counters
+ * @around:	the entry needs what follows here
  * @host_debugctl: the host's, which VM exit clears
+ * @perf_msrs:	what perf wants switched: its counters, and PEBS, stop in guests if asked
+ * @nr_perf_msrs: how many
+ * @l1d_flushed: in this row of entries
  * @host_cr3:	what the VMCS holds in HOST_CR3; likewise those that follow
  * @host_cr4:	likewise
  * @host_fs_base: likewise
@@ -91,7 +95,11 @@ struct vmx_vcpu {
 	const struct vmx_exit_row *exit;
 	unsigned int exit_index;
 
+	bool around;
+	bool l1d_flushed;
 	unsigned long host_debugctl;
+	struct perf_guest_switch_msr *perf_msrs;
+	int nr_perf_msrs;
 	unsigned long host_cr3;
 	unsigned long host_cr4;
 	unsigned long host_fs_base;
@@ -135,6 +143,13 @@ void vmx_inject(struct mkvm_vcpu *vcpu);
 bool vmx_enter(struct mkvm_vcpu *vcpu);
 void vmx_save_host_msrs(void);
 
+/* mitigate.c */
+DECLARE_STATIC_KEY_FALSE(vmx_flushes_l1d);
+DECLARE_STATIC_KEY_FALSE(vmx_flushes_l1d_always);
+int vmx_mitigate_setup(void);
+void vmx_mitigate_teardown(void);
+void vmx_flush_l1d(void);
+
 /* enter.S */
 bool vmx_enter_asm(struct vmx_vcpu *vmx, unsigned long *regs, bool launched);
 void vmx_exit_point(void);
@@ -169,6 +184,7 @@ void vmx_get_segment(struct mkvm_vcpu *vcpu, enum mkvm_seg seg, struct kvm_segme
 void vmx_set_segment(struct mkvm_vcpu *vcpu, enum mkvm_seg seg, const struct kvm_segment *in);
 int vmx_get_msr(struct mkvm_vcpu *vcpu, u32 msr, u64 *data);
 int vmx_set_msr(struct mkvm_vcpu *vcpu, u32 msr, u64 data);
+void vmx_pass_insn(struct mkvm_vcpu *vcpu);
 void vmx_skip_insn(struct mkvm_vcpu *vcpu);
 void vmx_end_shadow(struct mkvm_vcpu *vcpu);
 
