@@ -288,7 +288,7 @@ static const char *check_faults(enum test_mode mode, const struct fault *faults,
 					  ARRAY_SIZE(faults));		\
 									\
 	if (__skip)							\
-		SKIP(return, "%s", __skip);				\
+		SKIP(_exit(255), "%s", __skip);			\
 } while (0)
 
 TEST(exceptions_long_mode)
