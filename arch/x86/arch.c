@@ -14,14 +14,17 @@
 const struct mkvm_x86_ops *mkvm_ops __ro_after_init;
 struct mkvm_x86_caps mkvm_caps __ro_after_init;
 
-#define MKVM_DEFINE_OP(op)						\
-	DEFINE_STATIC_CALL_NULL(mkvm_##op, *(((struct mkvm_x86_ops *)0)->op));
-MKVM_DIRECT_OPS(MKVM_DEFINE_OP)
+DEFINE_STATIC_CALL_NULL(mkvm_enter, *(((struct mkvm_x86_ops *)0)->enter));
+DEFINE_STATIC_CALL_NULL(mkvm_handle_exit, *(((struct mkvm_x86_ops *)0)->handle_exit));
+DEFINE_STATIC_CALL_NULL(mkvm_skip_insn, *(((struct mkvm_x86_ops *)0)->skip_insn));
+DEFINE_STATIC_CALL_NULL(mkvm_cache_reg, *(((struct mkvm_x86_ops *)0)->cache_reg));
 
 static void __init mkvm_patch_ops(void)
 {
-#define MKVM_UPDATE_OP(op)	static_call_update(mkvm_##op, mkvm_ops->op);
-	MKVM_DIRECT_OPS(MKVM_UPDATE_OP)
+	static_call_update(mkvm_enter, mkvm_ops->enter);
+	static_call_update(mkvm_handle_exit, mkvm_ops->handle_exit);
+	static_call_update(mkvm_skip_insn, mkvm_ops->skip_insn);
+	static_call_update(mkvm_cache_reg, mkvm_ops->cache_reg);
 }
 
 /* --- The module ------------------------------------------------------------------------ */

@@ -121,16 +121,12 @@ extern struct mkvm_x86_caps mkvm_caps;
 
 /*
  * The operations of the shortest path from VM exit to VM entry are called directly: their calls
- * are patched at load. The macro lists them, and what each returns.
+ * are patched at load (arch.c).
  */
-#define MKVM_DIRECT_OPS(OP)	\
-	OP(enter)		\
-	OP(handle_exit)		\
-	OP(skip_insn)		\
-	OP(cache_reg)
-
-#define MKVM_DECLARE_OP(op)	DECLARE_STATIC_CALL(mkvm_##op, *(((struct mkvm_x86_ops *)0)->op));
-MKVM_DIRECT_OPS(MKVM_DECLARE_OP)
+DECLARE_STATIC_CALL(mkvm_enter, *(((struct mkvm_x86_ops *)0)->enter));
+DECLARE_STATIC_CALL(mkvm_handle_exit, *(((struct mkvm_x86_ops *)0)->handle_exit));
+DECLARE_STATIC_CALL(mkvm_skip_insn, *(((struct mkvm_x86_ops *)0)->skip_insn));
+DECLARE_STATIC_CALL(mkvm_cache_reg, *(((struct mkvm_x86_ops *)0)->cache_reg));
 
 /* Call operation @op of the backend. */
 #define mkvm_direct(op)		static_call(mkvm_##op)

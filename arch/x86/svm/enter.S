@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-#include "../enter.h"
+#include "../enter_macros.S"
 
 /*
  * One VMRUN and the #VMEXIT that ends it.

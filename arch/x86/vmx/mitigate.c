@@ -95,7 +95,7 @@ void vmx_mitigate_teardown(void)
  */
 noinstr void vmx_flush_l1d(void)
 {
-	const volatile u8 *bytes = vmx_l1d_pages;
+	const u8 *bytes = vmx_l1d_pages;
 	unsigned int i;
 
 	if (static_cpu_has(X86_FEATURE_FLUSH_L1D)) {
@@ -103,9 +103,10 @@ noinstr void vmx_flush_l1d(void)
 		return;
 	}
 	for (i = 0; i < PAGE_SIZE << VMX_L1D_ORDER; i += PAGE_SIZE)
-		(void)bytes[i];
+		READ_ONCE(bytes[i]);
 	native_cpuid_eax(0);
 	for (i = 0; i < PAGE_SIZE << VMX_L1D_ORDER; i += L1_CACHE_BYTES)
-		(void)bytes[i];
+		READ_ONCE(bytes[i]);
+	/* All of it before the VM entry. */
 	rmb();
 }

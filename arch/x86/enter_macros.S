@@ -1,7 +1,4 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-#ifndef MKVM_X86_ENTER_H
-#define MKVM_X86_ENTER_H
-
 /*
  * For vmx/enter.S and svm/enter.S: the general registers between host and guest, and what has
  * to happen to the CPU's predictors and buffers on the way (Documentation/security.rst).
@@ -114,6 +111,4 @@
 	UNTRAIN_RET
 	ALTERNATIVE "", "call entry_ibpb", X86_FEATURE_IBPB_ON_VMEXIT
 .endm
-#endif
-
 #endif
