@@ -1,0 +1,4 @@
+# Code against weaknesses of the CPU as the kernel asks for it: none.
+mitigations=off
+script=mitigations.sh "spectre_v2=Vulnerable"
+files=selftests/build/lifecycle/livetext:/bin/livetext
