@@ -85,7 +85,7 @@ struct mkvm_memslots {
  * struct mkvm - a virtual machine
  * @mm:			the creator's address space; every ioctl must come from it
  * @users:		one for the VM file, one for each vCPU file
- * @lock:		vCPU creation and VM-wide settings; guards @nr_vcpus writes and @arch
+ * @lock:		vCPU creation and VM-wide settings; guards @nr_vcpus writes
  * @nr_vcpus:		vCPUs that exist; written under @lock, published with release order
  * @vcpus:		valid below @nr_vcpus; entries never change until the VM dies
  * @slots_lock:		serialises changes of the memory slots
@@ -101,7 +101,7 @@ struct mkvm_memslots {
  * @inval_end:		its end; both meaningless while @inval_count is 0
  * @dead:		the VM hit an internal error that nobody can repair; ioctls fail with EIO
  * @debugfs:		directory of the VM, or an error pointer
- * @arch:		what the architecture adds
+ * @arch:		what the architecture adds; locks are stated there
  */
 struct mkvm {
 	struct mm_struct *mm;

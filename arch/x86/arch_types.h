@@ -30,8 +30,8 @@ struct vmx_vcpu;
  *
  * The general registers stand in the order of their encoding in instructions and
  * exit information (SDM, "Exit Qualification for Control-Register Accesses"), so
- * that a decoded number is an index. entry code saves and loads all but RSP.
- * From MKVM_REG_RSP and MKVM_REG_RIP on the vendor's control block holds the value
+ * that a decoded number is an index. Entry code saves and loads all but RSP, and RAX on AMD.
+ * Of RSP, and from MKVM_REG_RIP on, the vendor's control block holds the value
  * while the guest runs; see regs.h for how it is cached.
  */
 enum mkvm_reg {

@@ -20,8 +20,8 @@
 #define F(name)			BIT(X86_FEATURE_##name & 31)
 
 /*
- * The state components that the kernel's FPU code switches for us and that have no MSR or
- * register of their own outside XSAVE (PKRU has one; MPX and AMX need more).
+ * The state components that the kernel's FPU code switches for us, and PKRU (switch.h). MPX and
+ * AMX have MSRs of their own and would need more.
  */
 #define MKVM_XCR0	(XFEATURE_MASK_FPSSE | XFEATURE_MASK_YMM | XFEATURE_MASK_AVX512 |	\
 			 XFEATURE_MASK_PKRU)

@@ -102,7 +102,7 @@ struct mkvm_x86_ops {
  * @amd:	the page walk's and CPUID's small differences are AMD's
  * @tdp:	format of the second-level paging structures
  *
- * Written by the setup hook, constant afterwards.
+ * Written by the setup hook and mkvm_cpuid_init(), constant afterwards.
  */
 struct mkvm_x86_caps {
 	bool rdtscp;

@@ -6,8 +6,9 @@
  * The guest's registers.
  *
  * RSP, RIP, RFLAGS and CR3 live in the control block while the guest runs. They are
- * read from there when somebody asks, once per exit, and written back before the next
- * entry if somebody changed them.
+ * read from there when somebody asks, once per exit (on Intel, where a read is an instruction of
+ * its own; on AMD they are copied at each exit), and written back before the next entry if
+ * somebody changed them.
  */
 
 #include <asm/processor.h>

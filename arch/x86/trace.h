@@ -70,7 +70,8 @@ TRACE_EVENT(mkvm_exit,
 	),
 	TP_printk("vcpu %d reason %s%s rip 0x%lx info1 0x%llx info2 0x%llx intr_info 0x%x",
 		  __entry->vcpu_id,
-		  __entry->amd ? __print_symbolic(__entry->reason, SVM_EXIT_REASONS) :
+		  /* Sign-extended: VMEXIT_INVALID is -1. */
+		  __entry->amd ? __print_symbolic((long)(s32)__entry->reason, SVM_EXIT_REASONS) :
 			__print_symbolic(__entry->reason & 0xffff, VMX_EXIT_REASONS),
 		  !__entry->amd && __entry->reason & VMX_EXIT_REASONS_FAILED_VMENTRY ?
 			" (failed entry)" : "",

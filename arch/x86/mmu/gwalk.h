@@ -73,7 +73,7 @@ struct gwalk_path {
  * @ac: EFLAGS.AC
  * @pse36: 4 MByte pages have physical addresses above 4 GByte (CPUID PSE-36)
  * @gbpages: 1 GByte pages exist (CPUID Page1GB)
- * @amd: bit 8 is reserved in PML4E and PML5E, as on AMD
+ * @amd: as on AMD, bit 8 is reserved in PML4E and PML5E, bits 5 and 6 of a PDPTE are not
  * @path: filled when 0 is returned; NULL: not wanted
  */
 struct gwalk_ctx {

@@ -12,7 +12,8 @@
 /*
  * Every access of a guest counts as one of user mode. Accessed and dirty are set beforehand, since
  * nobody looks at them. The memory type is that of PAT entry 0, write-back; the guest's own types
- * combine with it (APM, "Combining Memory Types, MTRRs").
+ * combine with it (APM, "Combining Memory Types, MTRRs"). There is nothing like EPT's "ignore
+ * PAT" bit, and no need: uncached accesses of these CPUs look into the caches (as in KVM).
  */
 struct tdp_format npt_format __ro_after_init = {
 	.levels = 4,

@@ -6,7 +6,7 @@
  * Second-level ("two-dimensional") paging: guest-physical to host-physical.
  *
  * Intel's EPT and AMD's NPT are radix trees of 512-entry tables; they differ in the bits of
- * an entry only. One walker serves both, over a description of the bits.
+ * an entry and the number of levels. One walker serves both, over a description of these.
  *
  * Locking: entries are added with vm->mmu_lock held for reading, by cmpxchg, since several
  * vCPUs may fault at once; they are removed with it held for writing. So a table that a

@@ -142,7 +142,10 @@ static mkvm_run_t svm_exit_msr(struct mkvm_vcpu *vcpu)
 							  mkvm_handle_rdmsr(vcpu);
 }
 
-/* APM, "Shutdown": what the VMCB holds is not defined. */
+/*
+ * APM, "Shutdown": what the VMCB holds is not defined, so the vCPU is reset. One that we find out
+ * ourselves (MKVM_REQ_SHUTDOWN) leaves the state as it was.
+ */
 static mkvm_run_t svm_exit_shutdown(struct mkvm_vcpu *vcpu)
 {
 	mkvm_vcpu_reset(vcpu);

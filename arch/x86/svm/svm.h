@@ -98,7 +98,7 @@ struct svm_fetch {
  * @cpu:	CPU on which it ran last, -1: none
  * @asid_generation: of the CPU's when the ASID was given; 0: a new one is needed
  * @fail:	SVM was off: the guest did not run
- * @host_loaded: the host's state is in the CPU's save area, the guest's TSC_AUX in the CPU
+ * @host_loaded: the guest's TSC_AUX is in the CPU
  * @host_debugctl: the host's
  * @tsc_aux:	the guest's
  * @host_area_pa: the CPU's page for the host's state, while loaded
