@@ -534,6 +534,12 @@ TEST_F(vcpu, sregs_garbage)
 				1 << rand_below(8);
 		if (i % 4 == 0)
 			rand_fill(&s, offsetof(struct kvm_sregs, cr0));
+		/*
+		 * TCG: #VMEXIT from a guest with LME but without PAE leaves the host without
+		 * paging (cpu_x86_update_cr0() returns early), and its CPU is gone.
+		 */
+		if (test_cpu_is_tcg() && s.efer & (1 << 8) && !(s.cr4 & (1 << 5)))
+			continue;
 		if (xioctl(m->vcpu, KVM_SET_SREGS, &s))
 			continue;
 		accepted++;

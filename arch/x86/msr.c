@@ -190,9 +190,9 @@ static u64 *mtrr_reg(struct mkvm_vcpu *vcpu, u32 msr)
 		return &vcpu->arch.mtrr.fixed[0];
 	case MSR_MTRRfix16K_80000:
 	case MSR_MTRRfix16K_A0000:
-		return &vcpu->arch.mtrr.fixed[1 + msr - MSR_MTRRfix16K_80000];
+		return &vcpu->arch.mtrr.fixed[1 + array_index_nospec(msr - MSR_MTRRfix16K_80000, 2)];
 	case MSR_MTRRfix4K_C0000 ... MSR_MTRRfix4K_F8000:
-		return &vcpu->arch.mtrr.fixed[3 + msr - MSR_MTRRfix4K_C0000];
+		return &vcpu->arch.mtrr.fixed[3 + array_index_nospec(msr - MSR_MTRRfix4K_C0000, 8)];
 	case MSR_MTRRdefType:
 		return &vcpu->arch.mtrr.deftype;
 	default:
