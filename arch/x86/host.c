@@ -115,8 +115,8 @@ void mkvm_host_save_segs(struct mkvm_host_segs *segs)
 	store_idt(&segs->idt);
 	savesegment(ds, segs->ds);
 	savesegment(es, segs->es);
-	if (likely(!test_thread_flag(TIF_ADDR32))) {
-		/* Cheaper than the MSRs where the CPU has FSGSBASE. */
+	if (likely(boot_cpu_has(X86_FEATURE_FSGSBASE) && !test_thread_flag(TIF_ADDR32))) {
+		/* Cheaper than the MSRs. Without FSGSBASE it does not know all bases. */
 		current_save_fsgs();
 		segs->fs = current->thread.fsindex;
 		segs->gs = current->thread.gsindex;
@@ -143,13 +143,17 @@ void mkvm_host_save_segs(struct mkvm_host_segs *segs)
  */
 void mkvm_host_restore_segs(struct mkvm_host_segs *segs)
 {
+	mkvm_host_note_ldt(segs);
 	/* A selector of the LDT needs LDTR first; loading GS ruins its base. */
 	if (segs->ldt || segs->gs & 7) {
 		asm volatile("lldt %0" : : "r" (segs->ldt));
 		load_gs_index(segs->gs);
 	}
-	if (segs->fs & 7)
+	if (segs->fs & 7) {
+		/* The base need not be the selector's. */
 		loadsegment(fs, segs->fs);
+		wrmsrl(MSR_FS_BASE, segs->fs_base);
+	}
 	if (segs->ds | segs->es) {
 		loadsegment(ds, segs->ds);
 		loadsegment(es, segs->es);

@@ -49,6 +49,22 @@ extern bool itlb_multihit_kvm_mitigation;
 void mkvm_host_save_segs(struct mkvm_host_segs *segs);
 void mkvm_host_restore_segs(struct mkvm_host_segs *segs);
 
+/**
+ * mkvm_host_note_ldt() - keep an LDT that came while the guest's state was loaded
+ * @segs: what mkvm_host_save_segs() remembered
+ *
+ * The first LDT of a process, made by another thread, reaches this CPU by an interrupt between
+ * two entries; the next VM exit clears LDTR. The selector is always the same, and the GDT has
+ * what belongs to it.
+ */
+static inline void mkvm_host_note_ldt(struct mkvm_host_segs *segs)
+{
+	u16 ldt;
+
+	asm volatile("sldt %0" : "=r" (ldt));
+	segs->ldt |= ldt;
+}
+
 bool mkvm_host_kvm_present(void);
 bool mkvm_host_vmxe_anywhere(void);
 bool mkvm_host_svme_anywhere(void);

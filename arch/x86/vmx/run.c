@@ -118,8 +118,10 @@ bool vmx_prepare(struct mkvm_vcpu *vcpu)
 	vmx->perf_msrs = mkvm_host_perf_msrs(&vmx->nr_perf_msrs);
 	vmx->around = vmx->host_debugctl || vmx->nr_perf_msrs;
 	vmx->l1d_flushed = false;
-	if (vmx->host.loaded)
+	if (vmx->host.loaded) {
+		mkvm_host_note_ldt(&vmx->host);
 		return true;
+	}
 
 	mkvm_host_save_segs(&vmx->host);
 	vmx_load_host_segs(vmx);
