@@ -422,13 +422,19 @@ TEST(handed_from_thread_to_thread)
 					       GUEST_OF(guest_self_check));
 	int cpus = sysconf(_SC_NPROCESSORS_ONLN), i;
 	struct kvm_regs regs;
+	pthread_attr_t attr;
 	pthread_t thread;
+	cpu_set_t set;
 
 	start_checker(vcpu, 0);
+	ASSERT_EQ(0, pthread_attr_init(&attr));
 	for (i = 0; i < 20; i++) {
-		ASSERT_EQ(0, pthread_create(&thread, NULL, one_exit_thread,
+		/* From its start: it may have ended before it could be moved. */
+		CPU_ZERO(&set);
+		CPU_SET(i % cpus, &set);
+		ASSERT_EQ(0, pthread_attr_setaffinity_np(&attr, sizeof(set), &set));
+		ASSERT_EQ(0, pthread_create(&thread, &attr, one_exit_thread,
 					    vcpu));
-		move_to(thread, i % cpus);
 		ASSERT_EQ(0, pthread_join(thread, NULL));
 		vcpu_get_regs(vcpu, &regs);
 		TEST_EQ((i + 1) * ROUNDS, regs.rbp, "rounds");
