@@ -146,6 +146,8 @@ enum mkvm_request {
 	MKVM_REQ_TLB_FLUSH,	/* drop every cached translation of this vCPU */
 	MKVM_REQ_VM_DEAD,	/* leave the guest for good */
 	MKVM_REQ_SHUTDOWN,	/* the guest has shut itself down; by the vCPU's own thread */
+	MKVM_REQ_EVENT,		/* look what to deliver next; likewise */
+	MKVM_REQ_DEBUG_STEP,	/* tell the debugger that an instruction is complete; likewise */
 };
 
 /**

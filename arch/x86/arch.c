@@ -165,6 +165,9 @@ static long mkvm_vm_enable_cap(struct mkvm *vm, const struct kvm_enable_cap __us
 			return -EINVAL;
 		WRITE_ONCE(vm->arch.disabled_quirks, cap.args[0]);
 		return 0;
+	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
+		WRITE_ONCE(vm->arch.triple_fault_event, cap.args[0]);
+		return 0;
 	default:
 		return -EINVAL;
 	}
@@ -309,6 +312,14 @@ static long mkvm_loaded_vcpu_ioctl(struct mkvm_vcpu *vcpu, unsigned int ioctl,
 		return mkvm_ioctl_msrs(vcpu, (void __user *)arg, false);
 	case KVM_SET_MSRS:
 		return mkvm_ioctl_msrs(vcpu, (void __user *)arg, true);
+	case KVM_NMI:
+		return mkvm_ioctl_nmi(vcpu);
+	case KVM_GET_VCPU_EVENTS:
+		return MKVM_GET(vcpu, arg, struct kvm_vcpu_events, mkvm_get_vcpu_events);
+	case KVM_SET_VCPU_EVENTS:
+		return MKVM_SET(vcpu, arg, struct kvm_vcpu_events, mkvm_set_vcpu_events);
+	case KVM_SET_GUEST_DEBUG:
+		return MKVM_SET(vcpu, arg, struct kvm_guest_debug, mkvm_set_guest_debug);
 	default:
 		return -EINVAL;
 	}
@@ -330,6 +341,8 @@ long mkvm_arch_vcpu_ioctl(struct mkvm_vcpu *vcpu, unsigned int ioctl, unsigned l
 		return MKVM_SET(vcpu, arg, struct kvm_fpu, mkvm_set_fpu);
 	case KVM_SET_CPUID2:
 		return mkvm_set_cpuid2(vcpu, (void __user *)arg);
+	case KVM_INTERRUPT:
+		return MKVM_SET(vcpu, arg, struct kvm_interrupt, mkvm_ioctl_interrupt);
 	case KVM_GET_MP_STATE:
 		return mkvm_get_mp_state((void __user *)arg);
 	case KVM_SET_MP_STATE:

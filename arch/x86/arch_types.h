@@ -57,6 +57,7 @@ enum mkvm_reg {
 	MKVM_REG_CR3,
 	MKVM_REG_CS_AR,		/* access rights in the VMCS's format; only read */
 	MKVM_REG_SS_AR,		/* likewise; DPL is the CPL */
+	MKVM_REG_BLOCKED,	/* MKVM_BLOCKED_*: what holds events back */
 	MKVM_NR_REGS
 };
 
@@ -68,8 +69,10 @@ enum mkvm_state {
 	MKVM_STATE_PDPTRS = MKVM_NR_REGS,	/* pdptrs[] */
 	MKVM_STATE_CRS,				/* cr0, cr4, efer */
 	MKVM_STATE_CR8,
-	MKVM_STATE_DR7,
+	MKVM_STATE_DR7,				/* eff_dr7 */
 	MKVM_STATE_TSC_OFFSET,
+	MKVM_STATE_WINDOWS,			/* windows */
+	MKVM_STATE_EXCEPTIONS,			/* whether #BP exits: debug.control */
 };
 
 /*
@@ -115,6 +118,22 @@ struct mkvm_event {
 	bool has_error_code;
 	u8 insn_len;
 	u32 error_code;
+};
+
+/**
+ * struct mkvm_debug - KVM_SET_GUEST_DEBUG: the guest is debugged from outside
+ * @control: KVM_GUESTDBG_* bits, 0 when it is not
+ * @db: the debugger's DR0 to DR3
+ * @dr7: its DR7
+ * @bp_len: length of the INT3 that was reported last, should it be the guest's own
+ *
+ * See debug.c.
+ */
+struct mkvm_debug {
+	u32 control;
+	u64 db[4];
+	u64 dr7;
+	u8 bp_len;
 };
 
 /**
@@ -190,6 +209,9 @@ struct mkvm_mmio {
  * @db:		DR0 to DR3
  * @dr6:	bits that are fixed read as such
  * @dr7:	likewise
+ * @eff_db:	breakpoints in effect: the guest's, or those of a debugger
+ * @eff_dr7:	likewise
+ * @debug:	the debugger's wishes
  * @apic_base:	IA32_APIC_BASE; the APIC itself is userspace's
  * @misc_enable: IA32_MISC_ENABLE
  * @bios_sign:	IA32_BIOS_SIGN_ID, the microcode's revision
@@ -197,6 +219,11 @@ struct mkvm_mmio {
  * @tsc_offset:	guest TSC less host TSC
  * @tsc_adjust:	IA32_TSC_ADJUST
  * @event:	to inject at the next entry
+ * @nmi_pending: NMIs that wait behind it, at most 2
+ * @irq_pending: an interrupt from userspace waits, too
+ * @irq_vector:	its vector
+ * @irq_window_wanted: userspace wants to hear when the guest can take an interrupt
+ * @windows:	MKVM_WINDOW_* that the hardware is asked to report
  * @fpu:	x87, SSE, AVX state while the host's is loaded
  * @serial:	unlike that of any other vCPU, dead ones included
  * @has_run:	the guest was entered: CPUID is fixed
@@ -233,6 +260,9 @@ struct mkvm_vcpu_arch {
 	u64 db[4];
 	u64 dr6;
 	u64 dr7;
+	u64 eff_db[4];
+	u64 eff_dr7;
+	struct mkvm_debug debug;
 
 	u64 apic_base;
 	u64 misc_enable;
@@ -246,6 +276,11 @@ struct mkvm_vcpu_arch {
 	u64 tsc_adjust;
 
 	struct mkvm_event event;
+	u8 nmi_pending;
+	bool irq_pending;
+	u8 irq_vector;
+	bool irq_window_wanted;
+	u8 windows;
 
 	struct fpu_guest fpu;
 
@@ -277,12 +312,14 @@ struct mkvm_vcpu_arch {
  * @tdp_root:	top table of the second-level paging structures
  * @tsc_offset:	what vCPUs start with, so that their TSCs agree
  * @disabled_quirks: KVM_X86_QUIRK_* that userspace has turned off. Lock: none, one word
+ * @triple_fault_event: KVM_CAP_X86_TRIPLE_FAULT_EVENT is on. Likewise
  * @dumped:	the state of a vCPU was printed once already
  */
 struct mkvm_arch {
 	u64 *tdp_root;
 	u64 tsc_offset;
 	u64 disabled_quirks;
+	bool triple_fault_event;
 	unsigned long dumped;
 };
 

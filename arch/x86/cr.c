@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Control registers, debug registers, EFER and XCR0: which values are valid, and what
- * the instructions that access them do. (SDM, "Control Registers"; "Debug Registers".)
+ * Control registers, EFER and XCR0: which values are valid, and what the instructions that
+ * access them do. (SDM, "Control Registers".)
  */
 #include <linux/types.h>
 #include <asm/fpu/xcr.h>
@@ -246,7 +246,12 @@ int mkvm_set_efer(struct mkvm_vcpu *vcpu, u64 efer)
 
 /* --- Exits ---------------------------------------------------------------------- */
 
-static mkvm_run_t mkvm_complete_insn(struct mkvm_vcpu *vcpu, int err)
+/**
+ * mkvm_complete_insn() - end of an instruction that may be refused
+ * @vcpu: the vCPU
+ * @err: 0: it is complete; else it raises #GP(0)
+ */
+mkvm_run_t mkvm_complete_insn(struct mkvm_vcpu *vcpu, int err)
 {
 	if (err)
 		return mkvm_inject_gp(vcpu);
@@ -422,95 +427,6 @@ mkvm_run_t mkvm_handle_smsw_insn(struct mkvm_vcpu *vcpu, const struct x86_insn *
 			return mkvm_msw_failed(vcpu, r, &fault);
 	}
 	mkvm_skip_instruction(vcpu);
-	return MKVM_RUN_GUEST;
-}
-
-static u64 mkvm_read_dr(struct mkvm_vcpu *vcpu, unsigned int dr)
-{
-	switch (dr) {
-	case 0 ... 3:
-		return vcpu->arch.db[dr];
-	case 4:
-	case 6:
-		return vcpu->arch.dr6;
-	default:
-		return vcpu->arch.dr7;
-	}
-}
-
-/* Return: 0, or EINVAL: #GP(0). */
-static int mkvm_write_dr(struct mkvm_vcpu *vcpu, unsigned int dr, u64 val)
-{
-	switch (dr) {
-	case 0 ... 3:
-		vcpu->arch.db[dr] = val;
-		return 0;
-	case 4:
-	case 6:
-		if (val >> 32)
-			return -EINVAL;
-		vcpu->arch.dr6 = (val & (DR_TRAP_BITS | MKVM_DR6_BD | DR_STEP | MKVM_DR6_BT)) |
-				 DR6_RESERVED;
-		return 0;
-	default:
-		if (val >> 32)
-			return -EINVAL;
-		vcpu->arch.dr7 = (val & MKVM_DR7_WRITABLE) | MKVM_DR7_FIXED_1;
-		mkvm_mark_dirty(vcpu, MKVM_STATE_DR7);
-		return 0;
-	}
-}
-
-/**
- * mkvm_handle_mov_dr() - MOV to or from a debug register
- * @vcpu: the vCPU
- * @dr: 0 to 7
- * @reg: the general register
- * @to_dr: direction
- *
- * The intercept comes before the instruction's own checks; they are made here in the
- * manual's order (SDM, "MOV - Move to/from Debug Registers").
- */
-mkvm_run_t mkvm_handle_mov_dr(struct mkvm_vcpu *vcpu, unsigned int dr, enum mkvm_reg reg,
-			      bool to_dr)
-{
-	u64 val;
-
-	if ((dr == 4 || dr == 5) && (vcpu->arch.cr4 & X86_CR4_DE))
-		return mkvm_inject_ud(vcpu);
-	if (mkvm_cpl(vcpu))
-		return mkvm_inject_gp(vcpu);
-	if (vcpu->arch.dr7 & MKVM_DR7_GD)
-		return mkvm_handle_db(vcpu, MKVM_DR6_BD);
-
-	if (!to_dr) {
-		mkvm_reg_write(vcpu, reg, mkvm_read_dr(vcpu, dr));
-		mkvm_skip_instruction(vcpu);
-		return MKVM_RUN_GUEST;
-	}
-	val = mkvm_reg_read(vcpu, reg);
-	if (!mkvm_is_64bit(vcpu))
-		val = (u32)val;
-	return mkvm_complete_insn(vcpu, mkvm_write_dr(vcpu, dr, val));
-}
-
-/**
- * mkvm_handle_db() - raise #DB
- * @vcpu: the vCPU
- * @dr6_bits: what happened: breakpoints 0 to 3, BD, BS, BT
- *
- * The breakpoint bits describe the last #DB alone; the others pile up until software
- * clears them (SDM, "Debug Status Register (DR6)"). GD is cleared, so that the handler can
- * use the debug registers.
- */
-mkvm_run_t mkvm_handle_db(struct mkvm_vcpu *vcpu, u64 dr6_bits)
-{
-	vcpu->arch.dr6 = (vcpu->arch.dr6 & ~(u64)DR_TRAP_BITS) | dr6_bits;
-	if (vcpu->arch.dr7 & MKVM_DR7_GD) {
-		vcpu->arch.dr7 &= ~(u64)MKVM_DR7_GD;
-		mkvm_mark_dirty(vcpu, MKVM_STATE_DR7);
-	}
-	mkvm_queue_exception(vcpu, X86_TRAP_DB);
 	return MKVM_RUN_GUEST;
 }
 

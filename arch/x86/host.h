@@ -163,6 +163,12 @@ static __always_inline void mkvm_host_nmi(void)
 	asm volatile("int $2" : : : "memory");
 }
 
+/** mkvm_host_kick_self() - an interrupt for this CPU that does nothing. Interrupts off */
+static inline void mkvm_host_kick_self(void)
+{
+	smp_send_reschedule(smp_processor_id());
+}
+
 /**
  * mkvm_host_restore_dr7() - VM exit cleared DR7: arm the host's breakpoints again
  */

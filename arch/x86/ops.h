@@ -48,15 +48,14 @@
  * @flush_tlb:	drop this vCPU's translations, second-level and combined. Preemption off
  *
  * State, loaded, preemption on:
- * @cache_reg:	bring vcpu->arch.regs[nr] (RSP, RIP, RFLAGS, CR3, CS_AR, SS_AR) or .pdptrs up
+ * @cache_reg:	bring vcpu->arch.regs[nr] (from RSP and RIP on) or .pdptrs up
  *		to date. What common code changes it marks dirty (regs.h), and @enter writes it
  * @get_segment: read a segment register, GDTR or IDTR
  * @set_segment: write one
  * @get_msr:	an MSR that the vendor owns (FS.base, SYSENTER ...). 0, or EINVAL
  * @set_msr:	likewise; the value has been checked
- * @skip_insn:	the instruction that exited is complete: RIP after it, @end_shadow, and
+ * @skip_insn:	the instruction that exited is complete: RIP after it, mkvm_end_shadow(), and
  *		mkvm_step_trap() if RFLAGS.TF is set
- * @end_shadow:	an instruction was completed: STI and MOV SS block nothing any more
  * @dump:	print everything, for a state nobody understands
  */
 struct mkvm_x86_ops {
@@ -87,7 +86,6 @@ struct mkvm_x86_ops {
 	int (*get_msr)(struct mkvm_vcpu *vcpu, u32 msr, u64 *data);
 	int (*set_msr)(struct mkvm_vcpu *vcpu, u32 msr, u64 data);
 	void (*skip_insn)(struct mkvm_vcpu *vcpu);
-	void (*end_shadow)(struct mkvm_vcpu *vcpu);
 	void (*dump)(struct mkvm_vcpu *vcpu);
 };
 

@@ -22,13 +22,6 @@ static void mkvm_cache_regs(struct mkvm_vcpu *vcpu)
 	mkvm_vcpu_put(vcpu);
 }
 
-/** mkvm_step_trap() - raise the single-step trap that the CPU would have raised
- * @vcpu: the vCPU; RFLAGS.TF is set and an instruction is complete */
-void mkvm_step_trap(struct mkvm_vcpu *vcpu)
-{
-	mkvm_handle_db(vcpu, DR_STEP);
-}
-
 /**
  * mkvm_advance_rip() - an instruction that was executed here is complete
  * @vcpu: the vCPU, loaded
@@ -37,7 +30,7 @@ void mkvm_step_trap(struct mkvm_vcpu *vcpu)
 void mkvm_advance_rip(struct mkvm_vcpu *vcpu, unsigned long next_rip)
 {
 	mkvm_reg_write(vcpu, MKVM_REG_RIP, next_rip);
-	mkvm_ops->end_shadow(vcpu);
+	mkvm_end_shadow(vcpu);
 	if (mkvm_rflags(vcpu) & X86_EFLAGS_TF)
 		mkvm_step_trap(vcpu);
 }
@@ -66,6 +59,9 @@ int mkvm_get_regs(struct mkvm_vcpu *vcpu, struct kvm_regs *regs)
 		.r14 = r[MKVM_REG_R14], .r15 = r[MKVM_REG_R15],
 		.rip = r[MKVM_REG_RIP], .rflags = r[MKVM_REG_RFLAGS],
 	};
+	/* It is the debugger's. */
+	if (vcpu->arch.debug.control & KVM_GUESTDBG_SINGLESTEP)
+		regs->rflags &= ~(u64)X86_EFLAGS_TF;
 	return 0;
 }
 
@@ -102,6 +98,9 @@ int mkvm_set_regs(struct mkvm_vcpu *vcpu, const struct kvm_regs *regs)
 	mkvm_reg_write(vcpu, MKVM_REG_RFLAGS, regs->rflags | X86_EFLAGS_FIXED);
 	if (vcpu->arch.event.type == MKVM_EVENT_EXCEPTION)
 		vcpu->arch.event.type = MKVM_EVENT_NONE;
+	/* Nor is a step to be reported from there. */
+	clear_bit(MKVM_REQ_DEBUG_STEP, &vcpu->requests);
+	mkvm_make_request(vcpu, MKVM_REQ_EVENT);
 	return 0;
 }
 
@@ -131,6 +130,8 @@ static void mkvm_set_table(struct mkvm_vcpu *vcpu, enum mkvm_seg seg, const stru
  */
 int mkvm_get_sregs(struct mkvm_vcpu *vcpu, struct kvm_sregs *sregs)
 {
+	int irq;
+
 	memset(sregs, 0, sizeof(*sregs));
 	mkvm_ops->get_segment(vcpu, MKVM_SEG_CS, &sregs->cs);
 	mkvm_ops->get_segment(vcpu, MKVM_SEG_DS, &sregs->ds);
@@ -150,8 +151,9 @@ int mkvm_get_sregs(struct mkvm_vcpu *vcpu, struct kvm_sregs *sregs)
 	sregs->efer = vcpu->arch.efer;
 	sregs->apic_base = vcpu->arch.apic_base;
 
-	if (vcpu->arch.event.type == MKVM_EVENT_EXTINT)
-		set_bit(vcpu->arch.event.vector, (unsigned long *)sregs->interrupt_bitmap);
+	irq = mkvm_pending_irq(vcpu);
+	if (irq >= 0)
+		set_bit(irq, (unsigned long *)sregs->interrupt_bitmap);
 	return 0;
 }
 
@@ -232,12 +234,8 @@ int mkvm_set_sregs(struct mkvm_vcpu *vcpu, const struct kvm_sregs *sregs)
 	mkvm_make_request(vcpu, MKVM_REQ_TLB_FLUSH);
 
 	irq = find_first_bit((const unsigned long *)sregs->interrupt_bitmap, 256);
-	if (irq < 256) {
-		vcpu->arch.event = (struct mkvm_event){
-			.type = MKVM_EVENT_EXTINT,
-			.vector = irq,
-		};
-	}
+	if (irq < 256)
+		mkvm_set_irq(vcpu, irq);
 	return 0;
 }
 
@@ -297,11 +295,14 @@ void mkvm_vcpu_reset(struct mkvm_vcpu *vcpu)
 	arch->cr8 = 0;
 	arch->efer = 0;
 	arch->xcr0 = XFEATURE_MASK_FP;
-	memset(arch->db, 0, sizeof(arch->db));
-	arch->dr6 = DR6_RESERVED;
-	arch->dr7 = MKVM_DR7_FIXED_1;
+	mkvm_reg_write(vcpu, MKVM_REG_BLOCKED, 0);
 	arch->event.type = MKVM_EVENT_NONE;
+	arch->nmi_pending = 0;
+	arch->irq_pending = false;
+	arch->windows = 0;
+	mkvm_mark_dirty(vcpu, MKVM_STATE_WINDOWS);
 	clear_bit(MKVM_REQ_SHUTDOWN, &vcpu->requests);
+	mkvm_reset_debug(vcpu);
 	arch->pkru = 0;
 	arch->apic_base = APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_ENABLE |
 			  (vcpu->id == 0 ? MSR_IA32_APICBASE_BSP : 0);
@@ -310,7 +311,6 @@ void mkvm_vcpu_reset(struct mkvm_vcpu *vcpu)
 	mkvm_ops->vcpu_reset(vcpu);
 	mkvm_mark_dirty(vcpu, MKVM_STATE_CRS);
 	mkvm_mark_dirty(vcpu, MKVM_STATE_CR8);
-	mkvm_mark_dirty(vcpu, MKVM_STATE_DR7);
 	mkvm_mark_dirty(vcpu, MKVM_STATE_TSC_OFFSET);
 	mkvm_reset_segments(vcpu);
 }

@@ -21,12 +21,25 @@
 #define MKVM_CACHED_REGS	(BIT(MKVM_REG_RSP) | BIT(MKVM_REG_RIP) |	\
 				 BIT(MKVM_REG_RFLAGS) | BIT(MKVM_REG_CR3) |	\
 				 BIT(MKVM_REG_CS_AR) | BIT(MKVM_REG_SS_AR) |	\
-				 BIT(MKVM_STATE_PDPTRS))
+				 BIT(MKVM_REG_BLOCKED) | BIT(MKVM_STATE_PDPTRS))
 
 /* SDM, "Guest Register State": the format of access rights. */
 #define MKVM_AR_DPL(ar)		(((ar) >> 5) & 3)
 #define MKVM_AR_L		BIT(13)
 #define MKVM_AR_UNUSABLE	BIT(16)
+
+/*
+ * What holds events back, in the format of SDM, "Format of Interruptibility State". AMD does not
+ * tell the two shadows apart: either is shown as STI's.
+ */
+#define MKVM_BLOCKED_STI	BIT(0)		/* the instruction after STI */
+#define MKVM_BLOCKED_MOV_SS	BIT(1)		/* the instruction after MOV SS, POP SS */
+#define MKVM_BLOCKED_SHADOW	(MKVM_BLOCKED_STI | MKVM_BLOCKED_MOV_SS)
+#define MKVM_BLOCKED_NMI	BIT(3)		/* an NMI is being handled, up to its IRET */
+
+/* What the hardware is asked to exit for, as soon as the guest could take it. */
+#define MKVM_WINDOW_IRQ		BIT(0)
+#define MKVM_WINDOW_NMI		BIT(1)
 
 /* SDM, "Debug Registers": what <asm/debugreg.h> does not name. */
 #define MKVM_DR6_BD		BIT(13)		/* next instruction accesses a debug register */
@@ -140,6 +153,24 @@ static inline bool mkvm_is_64bit(struct mkvm_vcpu *vcpu)
 static inline unsigned int mkvm_cpl(struct mkvm_vcpu *vcpu)
 {
 	return mkvm_is_protmode(vcpu) ? MKVM_AR_DPL(mkvm_reg_read(vcpu, MKVM_REG_SS_AR)) : 0;
+}
+
+/** mkvm_blocked() - what holds events back
+ * @vcpu: the vCPU, loaded, or with the state cached
+ * Return: MKVM_BLOCKED_* bits. */
+static inline unsigned long mkvm_blocked(struct mkvm_vcpu *vcpu)
+{
+	return mkvm_reg_read(vcpu, MKVM_REG_BLOCKED);
+}
+
+/** mkvm_end_shadow() - an instruction was completed: STI and MOV SS block nothing any more
+ * @vcpu: the vCPU, loaded */
+static inline void mkvm_end_shadow(struct mkvm_vcpu *vcpu)
+{
+	unsigned long blocked = mkvm_blocked(vcpu);
+
+	if (unlikely(blocked & MKVM_BLOCKED_SHADOW))
+		mkvm_reg_write(vcpu, MKVM_REG_BLOCKED, blocked & ~MKVM_BLOCKED_SHADOW);
 }
 
 void mkvm_advance_rip(struct mkvm_vcpu *vcpu, unsigned long next_rip);

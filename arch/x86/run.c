@@ -81,6 +81,18 @@ mkvm_run_t mkvm_handle_skip(struct mkvm_vcpu *vcpu)
 	return MKVM_RUN_GUEST;
 }
 
+/**
+ * mkvm_handle_task_switch() - a hardware task switch
+ * @vcpu: the vCPU
+ *
+ * Not supported: no 64-bit CPU has it in long mode, and operating systems of the last decades use it for
+ * double faults of 32-bit kernels at most. Userspace hears of it, the guest is as it was before.
+ */
+mkvm_run_t mkvm_handle_task_switch(struct mkvm_vcpu *vcpu)
+{
+	return mkvm_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION, 0, NULL);
+}
+
 /* --- The loop --------------------------------------------------------------------------- */
 
 static mkvm_run_t mkvm_handle_requests(struct mkvm_vcpu *vcpu)
@@ -95,12 +107,18 @@ static mkvm_run_t mkvm_handle_requests(struct mkvm_vcpu *vcpu)
 	if (test_and_clear_bit(MKVM_REQ_SHUTDOWN, &vcpu->requests))
 		return mkvm_handle_shutdown(vcpu);
 
+	if (test_and_clear_bit(MKVM_REQ_DEBUG_STEP, &vcpu->requests))
+		return mkvm_report_step(vcpu);
+
 	if (test_and_clear_bit(MKVM_REQ_TLB_FLUSH, &vcpu->requests)) {
 		vcpu->stat.tlb_flushes++;
 		preempt_disable();
 		mkvm_ops->flush_tlb(vcpu);
 		preempt_enable();
 	}
+	/* Last: the guest is entered now, or it is done again. */
+	if (test_and_clear_bit(MKVM_REQ_EVENT, &vcpu->requests))
+		mkvm_choose_event(vcpu);
 	return MKVM_RUN_GUEST;
 }
 
@@ -229,6 +247,7 @@ static mkvm_run_t mkvm_run_loop(struct mkvm_vcpu *vcpu)
 	mkvm_run_t ret;
 
 	vcpu->arch.has_run = true;
+	mkvm_prepare_step(vcpu);
 	do {
 		ret = mkvm_handle_requests(vcpu);
 		if (!mkvm_run_is_guest(ret))
@@ -270,12 +289,12 @@ static mkvm_run_t mkvm_run_loaded(struct mkvm_vcpu *vcpu)
 	return ret;
 }
 
-/* What userspace learns beside the exit reason. RFLAGS is up to date. */
+/* What userspace learns beside the exit reason. What it needs is up to date. */
 static void mkvm_write_run_struct(struct mkvm_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
 
-	run->ready_for_interrupt_injection = 0;
+	run->ready_for_interrupt_injection = mkvm_irq_ready(vcpu);
 	run->if_flag = !!(vcpu->arch.regs[MKVM_REG_RFLAGS] & X86_EFLAGS_IF);
 	run->cr8 = vcpu->arch.cr8;
 	run->apic_base = vcpu->arch.apic_base;
@@ -285,6 +304,7 @@ static void mkvm_write_run_struct(struct mkvm_vcpu *vcpu)
 static int mkvm_read_run_struct(struct mkvm_vcpu *vcpu)
 {
 	u64 cr8 = READ_ONCE(vcpu->run->cr8);
+	bool irq_window = READ_ONCE(vcpu->run->request_interrupt_window);
 
 	/* There are no register sets to synchronise. */
 	if (READ_ONCE(vcpu->run->kvm_valid_regs) || READ_ONCE(vcpu->run->kvm_dirty_regs))
@@ -293,6 +313,10 @@ static int mkvm_read_run_struct(struct mkvm_vcpu *vcpu)
 	if (cr8 & ~0xfull)
 		return -EINVAL;
 	mkvm_set_cr8(vcpu, cr8);
+	if (irq_window || vcpu->arch.irq_window_wanted) {
+		vcpu->arch.irq_window_wanted = irq_window;
+		mkvm_make_request(vcpu, MKVM_REQ_EVENT);
+	}
 	return 0;
 }
 
@@ -317,6 +341,7 @@ int mkvm_arch_vcpu_run(struct mkvm_vcpu *vcpu)
 	ret = mkvm_run_loaded(vcpu);
 	/* For the run struct; the others are read when somebody asks. */
 	mkvm_rflags(vcpu);
+	mkvm_blocked(vcpu);
 	mkvm_vcpu_put(vcpu);
 
 	mkvm_write_run_struct(vcpu);

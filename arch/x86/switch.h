@@ -7,7 +7,7 @@
  * the registers below around each entry, because they must be the host's again before
  * interrupts open or user memory is touched:
  *
- *   DR0 to DR3	breakpoints of the guest; VM entry loads DR7 only
+ *   DR0 to DR3	breakpoints of the guest, or of who debugs it; VM entry loads DR7 only
  *   XCR0	which state the XSAVE family handles, and which instructions exist
  *   XSS	likewise for XSAVES, which AMD cannot take from a guest that has XSAVE
  *   PKRU	what the kernel may touch on behalf of the process
@@ -54,7 +54,7 @@ static inline u32 mkvm_switched_state(struct mkvm_vcpu *vcpu)
 	const struct mkvm_vcpu_arch *arch = &vcpu->arch;
 	u32 what = 0;
 
-	if (unlikely(arch->dr7 & (DR_GLOBAL_ENABLE_MASK | DR_LOCAL_ENABLE_MASK)))
+	if (unlikely(arch->eff_dr7 & (DR_GLOBAL_ENABLE_MASK | DR_LOCAL_ENABLE_MASK)))
 		what |= MKVM_SWITCH_DRS;
 	if (arch->cr4 & X86_CR4_OSXSAVE) {
 		if (arch->xcr0 != mkvm_caps.host_xcr0)
@@ -75,10 +75,10 @@ static inline void mkvm_load_guest_state(struct mkvm_vcpu *vcpu, u32 what)
 {
 	if (what & MKVM_SWITCH_DRS) {
 		set_debugreg(0, 7);
-		set_debugreg(vcpu->arch.db[0], 0);
-		set_debugreg(vcpu->arch.db[1], 1);
-		set_debugreg(vcpu->arch.db[2], 2);
-		set_debugreg(vcpu->arch.db[3], 3);
+		set_debugreg(vcpu->arch.eff_db[0], 0);
+		set_debugreg(vcpu->arch.eff_db[1], 1);
+		set_debugreg(vcpu->arch.eff_db[2], 2);
+		set_debugreg(vcpu->arch.eff_db[3], 3);
 	}
 	if (what & MKVM_SWITCH_XCR0)
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, vcpu->arch.xcr0);

@@ -50,10 +50,25 @@ mkvm_run_t mkvm_handle_clts(struct mkvm_vcpu *vcpu);
 mkvm_run_t mkvm_handle_lmsw(struct mkvm_vcpu *vcpu, u16 source);
 mkvm_run_t mkvm_handle_lmsw_insn(struct mkvm_vcpu *vcpu, const struct x86_insn *insn);
 mkvm_run_t mkvm_handle_smsw_insn(struct mkvm_vcpu *vcpu, const struct x86_insn *insn);
+mkvm_run_t mkvm_handle_xsetbv(struct mkvm_vcpu *vcpu);
+mkvm_run_t mkvm_complete_insn(struct mkvm_vcpu *vcpu, int err);
+
+/* --- debug.c: debug registers, and debugging from outside -------------------- */
+#define MKVM_GUESTDBG	(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP |		\
+			 KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW_BP |		\
+			 KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP |		\
+			 KVM_GUESTDBG_BLOCKIRQ)
+void mkvm_reset_debug(struct mkvm_vcpu *vcpu);
+int mkvm_set_dr6(struct mkvm_vcpu *vcpu, u64 val);
+int mkvm_set_dr7(struct mkvm_vcpu *vcpu, u64 val);
+void mkvm_set_db(struct mkvm_vcpu *vcpu, unsigned int dr, u64 val);
 mkvm_run_t mkvm_handle_mov_dr(struct mkvm_vcpu *vcpu, unsigned int dr, enum mkvm_reg reg,
 			      bool to_dr);
 mkvm_run_t mkvm_handle_db(struct mkvm_vcpu *vcpu, u64 dr6_bits);
-mkvm_run_t mkvm_handle_xsetbv(struct mkvm_vcpu *vcpu);
+mkvm_run_t mkvm_handle_bp(struct mkvm_vcpu *vcpu, unsigned int insn_len);
+mkvm_run_t mkvm_report_step(struct mkvm_vcpu *vcpu);
+void mkvm_prepare_step(struct mkvm_vcpu *vcpu);
+int mkvm_set_guest_debug(struct mkvm_vcpu *vcpu, const struct kvm_guest_debug *dbg);
 
 /* --- event.c ---------------------------------------------------------------- */
 void mkvm_queue_exception(struct mkvm_vcpu *vcpu, u8 vector);
@@ -61,6 +76,17 @@ void mkvm_queue_exception_e(struct mkvm_vcpu *vcpu, u8 vector, u32 error_code);
 void mkvm_queue_fault(struct mkvm_vcpu *vcpu, const struct x86_fault *fault);
 mkvm_run_t mkvm_inject_ud(struct mkvm_vcpu *vcpu);
 mkvm_run_t mkvm_inject_gp(struct mkvm_vcpu *vcpu);
+void mkvm_queue_soft_exception(struct mkvm_vcpu *vcpu, u8 vector);
+void mkvm_set_irq(struct mkvm_vcpu *vcpu, u8 vector);
+int mkvm_pending_irq(struct mkvm_vcpu *vcpu);
+bool mkvm_irq_ready(struct mkvm_vcpu *vcpu);
+void mkvm_choose_event(struct mkvm_vcpu *vcpu);
+mkvm_run_t mkvm_handle_irq_window(struct mkvm_vcpu *vcpu);
+mkvm_run_t mkvm_handle_nmi_window(struct mkvm_vcpu *vcpu);
+int mkvm_ioctl_interrupt(struct mkvm_vcpu *vcpu, const struct kvm_interrupt *irq);
+int mkvm_ioctl_nmi(struct mkvm_vcpu *vcpu);
+int mkvm_get_vcpu_events(struct mkvm_vcpu *vcpu, struct kvm_vcpu_events *events);
+int mkvm_set_vcpu_events(struct mkvm_vcpu *vcpu, const struct kvm_vcpu_events *events);
 
 /* --- gmem.c: guest-linear memory --------------------------------------------- */
 #define MKVM_GVA_READ	0
@@ -132,6 +158,7 @@ mkvm_run_t mkvm_fail_entry(struct mkvm_vcpu *vcpu, u64 reason);
 mkvm_run_t mkvm_handle_shutdown(struct mkvm_vcpu *vcpu);
 mkvm_run_t mkvm_handle_hlt(struct mkvm_vcpu *vcpu);
 mkvm_run_t mkvm_handle_skip(struct mkvm_vcpu *vcpu);
+mkvm_run_t mkvm_handle_task_switch(struct mkvm_vcpu *vcpu);
 
 /* --- extension.c --------------------------------------------------------------- */
 int mkvm_extension(unsigned long cap);

@@ -20,19 +20,24 @@ static mkvm_run_t svm_exit_host_event(struct mkvm_vcpu *vcpu)
 	return MKVM_RUN_GUEST;
 }
 
-/* An exception during the delivery of what it must not replace: one of the two would be lost. */
-static bool svm_two_events(struct mkvm_vcpu *vcpu, mkvm_run_t *ret)
+/*
+ * The end of a step towards an NMI. Return: true when #DB says nothing else.
+ * TF is taken back, unless the guest has just loaded its flags with an IRET.
+ */
+static bool svm_end_nmi_step(struct mkvm_vcpu *vcpu, u64 dr6)
 {
-	const struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
-	const u64 data[] = {
-		control->exit_int_info, control->exit_code, control->exit_info_1, vcpu->cpu,
-	};
+	struct svm_vcpu *svm = to_svm(vcpu);
+	u8 step = svm->nmi_step;
 
-	if (vcpu->arch.event.type == MKVM_EVENT_NONE ||
-	    vcpu->arch.event.type == MKVM_EVENT_EXCEPTION)
+	if (step == SVM_NMI_NO_STEP)
 		return false;
-	*ret = mkvm_internal_error(vcpu, KVM_INTERNAL_ERROR_SIMUL_EX, ARRAY_SIZE(data), data);
-	return true;
+	svm->nmi_step = SVM_NMI_NO_STEP;
+	mkvm_make_request(vcpu, MKVM_REQ_EVENT);
+	if (step == SVM_NMI_STEP_GUEST_TF)
+		return false;
+	if (svm->nmi_iret_rip == ~0ull)
+		mkvm_reg_write(vcpu, MKVM_REG_RFLAGS, mkvm_rflags(vcpu) & ~(u64)X86_EFLAGS_TF);
+	return dr6 == DR_STEP;
 }
 
 /*
@@ -43,12 +48,11 @@ static mkvm_run_t svm_exit_db(struct mkvm_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 	u64 dr6 = svm->vmcb->save.dr6 & (DR_TRAP_BITS | MKVM_DR6_BD | DR_STEP | MKVM_DR6_BT);
-	mkvm_run_t ret;
 
 	svm->vmcb->save.dr6 = DR6_RESERVED;
 	svm_mark_dirty(svm, SVM_CLEAN_DR);
-	if (svm_two_events(vcpu, &ret))
-		return ret;
+	if (unlikely(svm_end_nmi_step(vcpu, dr6)))
+		return MKVM_RUN_GUEST;
 	return mkvm_handle_db(vcpu, dr6);
 }
 
@@ -61,12 +65,24 @@ static mkvm_run_t svm_exit_icebp(struct mkvm_vcpu *vcpu)
 
 static mkvm_run_t svm_exit_ac(struct mkvm_vcpu *vcpu)
 {
-	mkvm_run_t ret;
-
-	if (svm_two_events(vcpu, &ret))
-		return ret;
 	mkvm_queue_exception_e(vcpu, X86_TRAP_AC, to_svm(vcpu)->vmcb->control.exit_info_1);
 	return MKVM_RUN_GUEST;
+}
+
+/* #BP exits before RIP has moved. */
+static mkvm_run_t svm_exit_bp(struct mkvm_vcpu *vcpu)
+{
+	return mkvm_handle_bp(vcpu, to_svm(vcpu)->insn_len);
+}
+
+/* The end of the handler of an NMI begins: see svm_write_windows(). */
+static mkvm_run_t svm_exit_iret(struct mkvm_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	svm_no_intercept(svm, INTERCEPT_IRET);
+	svm->nmi_iret_rip = mkvm_rip(vcpu);
+	return mkvm_handle_nmi_window(vcpu);
 }
 
 /*
@@ -218,6 +234,7 @@ static const struct svm_exit_row svm_exit_table[] = {
 	DR(WRITE_DR0), DR(WRITE_DR1), DR(WRITE_DR2), DR(WRITE_DR3),
 	DR(WRITE_DR4), DR(WRITE_DR5), DR(WRITE_DR6), DR(WRITE_DR7),
 	EXCEPTION("EXCP_DB", X86_TRAP_DB, svm_exit_db),
+	[SVM_EXIT_EXCP_BASE + X86_TRAP_BP] = { "EXCP_BP", svm_exit_bp, OP(INT), true, false },
 	EXCEPTION("EXCP_UD", X86_TRAP_UD, mkvm_handle_ud),
 	EXCEPTION("EXCP_AC", X86_TRAP_AC, svm_exit_ac),
 	EXCEPTION("EXCP_MC", X86_TRAP_MC, svm_exit_host_event),
@@ -225,7 +242,7 @@ static const struct svm_exit_row svm_exit_table[] = {
 	ROW(NMI,		svm_exit_host_event),
 	ROW(SMI,		svm_exit_host_event),
 	ROW(INIT,		svm_exit_host_event),
-	ROW(VINTR,		NULL),	/* not asked for yet */
+	ROW(VINTR,		mkvm_handle_irq_window),
 	ROW(CR0_SEL_WRITE,	NULL),
 	ROW(IDTR_READ,		NULL),
 	ROW(GDTR_READ,		NULL),
@@ -241,7 +258,7 @@ static const struct svm_exit_row svm_exit_table[] = {
 	ROW(POPF,		NULL),
 	QUICK(CPUID,		mkvm_handle_cpuid,	OP(CPUID)),
 	ROW(RSM,		mkvm_inject_ud),
-	ROW(IRET,		NULL),
+	ROW(IRET,		svm_exit_iret),
 	ROW(SWINT,		NULL),
 	INSN(INVD,		mkvm_handle_skip,	OP(INVD)),
 	ROW(PAUSE,		NULL),
@@ -251,7 +268,7 @@ static const struct svm_exit_row svm_exit_table[] = {
 	/* The string forms read the instruction, the others are told its length, and are quick. */
 	[SVM_EXIT_IOIO] = { "IOIO", svm_exit_ioio, OP(INS) | OP(OUTS) },
 	QUICK(MSR,		svm_exit_msr,		OP(RDMSR) | OP(WRMSR)),
-	ROW(TASK_SWITCH,	NULL),	/* see limits.rst */
+	ROW(TASK_SWITCH,	mkvm_handle_task_switch),
 	ROW(FERR_FREEZE,	NULL),
 	ROW(SHUTDOWN,		svm_exit_shutdown),
 	ROW(VMRUN,		mkvm_inject_ud),

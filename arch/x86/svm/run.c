@@ -102,6 +102,18 @@ static const u32 svm_event_types[] = {
 	[MKVM_EVENT_SOFT_EXC]	= SVM_EVTINJ_TYPE_EXEPT,
 };
 
+/*
+ * The handler of #BP or #OF returns behind the instruction, which the CPU does not know the length
+ * of: RIP is moved before, and back if the delivery does not come to its end.
+ */
+static void svm_inject_soft_exception(struct mkvm_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	svm->soft_len = vcpu->arch.event.insn_len;
+	mkvm_reg_write(vcpu, MKVM_REG_RIP, mkvm_next_rip(vcpu, mkvm_rip(vcpu), svm->soft_len));
+}
+
 /** svm_inject() - see struct mkvm_x86_ops
  * @vcpu: the vCPU */
 void svm_inject(struct mkvm_vcpu *vcpu)
@@ -109,11 +121,30 @@ void svm_inject(struct mkvm_vcpu *vcpu)
 	const struct mkvm_event *event = &vcpu->arch.event;
 	struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
 
+	to_svm(vcpu)->soft_len = 0;
+	if (event->type == MKVM_EVENT_SOFT_EXC)
+		svm_inject_soft_exception(vcpu);
+	else if (event->type == MKVM_EVENT_NMI)
+		mkvm_reg_write(vcpu, MKVM_REG_BLOCKED, mkvm_blocked(vcpu) | MKVM_BLOCKED_NMI);
+
 	control->event_inj = SVM_EVTINJ_VALID | svm_event_types[event->type] | event->vector;
 	if (event->has_error_code) {
 		control->event_inj |= SVM_EVTINJ_VALID_ERR;
 		control->event_inj_err = event->error_code;
 	}
+}
+
+/* An INT3 or INTO that was injected is to be injected again, from where it was. */
+static void svm_requeue_soft_exception(struct mkvm_vcpu *vcpu, u8 vector)
+{
+	u8 len = to_svm(vcpu)->soft_len;
+
+	if (!len)
+		return;
+	mkvm_reg_write(vcpu, MKVM_REG_RIP, mkvm_rip(vcpu) - len);
+	vcpu->arch.event = (struct mkvm_event){
+		.type = MKVM_EVENT_SOFT_EXC, .vector = vector, .insn_len = len,
+	};
 }
 
 /*
@@ -132,10 +163,14 @@ static void svm_requeue_event(struct mkvm_vcpu *vcpu, u32 info)
 		break;
 	case SVM_EXITINTINFO_TYPE_NMI:
 		event->type = MKVM_EVENT_NMI;
+		/* Its new delivery blocks NMIs. */
+		mkvm_reg_write(vcpu, MKVM_REG_BLOCKED, mkvm_blocked(vcpu) & ~MKVM_BLOCKED_NMI);
 		break;
 	case SVM_EXITINTINFO_TYPE_EXEPT:
-		if (vector == X86_TRAP_BP || vector == X86_TRAP_OF)
+		if (vector == X86_TRAP_BP || vector == X86_TRAP_OF) {
+			svm_requeue_soft_exception(vcpu, vector);
 			return;
+		}
 		event->type = MKVM_EVENT_EXCEPTION;
 		break;
 	default:
@@ -145,6 +180,17 @@ static void svm_requeue_event(struct mkvm_vcpu *vcpu, u32 info)
 	event->has_error_code = info & SVM_EXITINTINFO_VALID_ERR && mkvm_is_protmode(vcpu);
 	event->error_code = to_svm(vcpu)->vmcb->control.exit_int_info_err;
 	event->insn_len = 0;
+}
+
+/* The IRET that ends the handling of an NMI has been executed, unless the guest is still at it. */
+static void svm_follow_iret(struct mkvm_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	if (svm->nmi_iret_rip == ~0ull || svm->nmi_iret_rip == vcpu->arch.regs[MKVM_REG_RIP])
+		return;
+	mkvm_reg_write(vcpu, MKVM_REG_BLOCKED, mkvm_blocked(vcpu) & ~MKVM_BLOCKED_NMI);
+	mkvm_make_request(vcpu, MKVM_REQ_EVENT);
 }
 
 /* --- Entry and exit ------------------------------------------------------------------------------ */
@@ -170,11 +216,19 @@ bool svm_enter(struct mkvm_vcpu *vcpu)
 		return false;
 	svm_write_dirty(vcpu);
 	/* Otherwise svm_inject() has been called. */
-	if (vcpu->arch.event.type == MKVM_EVENT_NONE)
+	if (vcpu->arch.event.type == MKVM_EVENT_NONE) {
 		control->event_inj = 0;
+		svm->soft_len = 0;
+	}
 	if (save->cr2 != vcpu->arch.cr2) {
 		save->cr2 = vcpu->arch.cr2;
 		svm_mark_dirty(svm, SVM_CLEAN_CR2);
+	}
+	if (unlikely(svm->exit_at_once)) {
+		/* An interrupt of the host is taken after the event, before an instruction. */
+		mkvm_host_kick_self();
+		mkvm_make_request(vcpu, MKVM_REQ_EVENT);
+		svm->exit_at_once = false;
 	}
 	/* Without LBR virtualization the guest would run with the host's (APM, "DebugCtl"). */
 	if (unlikely(svm->host_debugctl))
@@ -193,6 +247,8 @@ bool svm_enter(struct mkvm_vcpu *vcpu)
 	vcpu->arch.regs[MKVM_REG_RIP] = save->rip;
 	vcpu->arch.regs[MKVM_REG_RFLAGS] = save->rflags;
 	vcpu->arch.regs[MKVM_REG_CR3] = save->cr3;
+	vcpu->arch.regs[MKVM_REG_BLOCKED] = (control->int_state & SVM_INTERRUPT_SHADOW_MASK) |
+					    svm->nmi_blocked;
 	vcpu->arch.cr2 = save->cr2;
 	control->clean = SVM_CLEAN_ALL;
 	control->tlb_ctl = TLB_CONTROL_DO_NOTHING;
@@ -200,10 +256,15 @@ bool svm_enter(struct mkvm_vcpu *vcpu)
 	svm_find_exit(svm);
 	svm->insn_len = 0;
 	vcpu->arch.regs_avail &= ~(BIT(MKVM_REG_CS_AR) | BIT(MKVM_REG_SS_AR));
-	if (unlikely(control->exit_code == (u32)SVM_EXIT_ERR))
-		return false;	/* the guest did not run: the event was not delivered */
+	if (unlikely(control->exit_code == (u32)SVM_EXIT_ERR)) {
+		/* The guest did not run: the event was not delivered. */
+		svm_requeue_soft_exception(vcpu, vcpu->arch.event.vector);
+		return false;
+	}
 
 	vcpu->arch.event.type = MKVM_EVENT_NONE;
+	if (unlikely(svm->nmi_blocked))
+		svm_follow_iret(vcpu);
 	if (svm->exit->quick)
 		return svm_length_quick(vcpu);
 	if (control->exit_code == SVM_EXIT_IOIO)

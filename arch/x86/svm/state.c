@@ -4,6 +4,7 @@
  */
 #include <asm/msr.h>
 #include <asm/msr-index.h>
+#include <asm/trapnr.h>
 
 #include "svm.h"
 
@@ -17,7 +18,7 @@ static u32 svm_attrib_to_ar(u16 attrib)
 
 /** svm_cache_reg() - see struct mkvm_x86_ops
  * @vcpu: the vCPU
- * @nr: CS_AR or SS_AR */
+ * @nr: CS_AR or SS_AR; the others are always up to date, or do not exist */
 void svm_cache_reg(struct mkvm_vcpu *vcpu, unsigned int nr)
 {
 	const struct vmcb_save_area *save = &to_svm(vcpu)->vmcb->save;
@@ -58,6 +59,76 @@ static void svm_write_crs(struct mkvm_vcpu *vcpu)
 	svm_mark_dirty(svm, SVM_CLEAN_CR);
 }
 
+/** svm_block_nmis() - the guest handles an NMI, or does no longer
+ * @svm: the vCPU
+ * @block: from the delivery to the end of IRET */
+void svm_block_nmis(struct svm_vcpu *svm, bool block)
+{
+	svm->nmi_blocked = block ? MKVM_BLOCKED_NMI : 0;
+	svm->nmi_iret_rip = ~0ull;
+	if (block)
+		svm_intercept(svm, INTERCEPT_IRET);
+	else
+		svm_no_intercept(svm, INTERCEPT_IRET);
+}
+
+/*
+ * An interrupt that is never taken, of the highest priority, and that exits instead: so the exit comes
+ * as soon as the guest could take one (APM, "Virtual Interrupts"). Reads of CR8 do not exit.
+ */
+static void svm_write_int_ctl(struct mkvm_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	u32 int_ctl = V_INTR_MASKING_MASK | vcpu->arch.cr8;
+
+	if (vcpu->arch.windows & MKVM_WINDOW_IRQ || svm->irq_window_for_nmi)
+		int_ctl |= V_IRQ_MASK | V_INTR_PRIO_MASK | V_IGN_TPR_MASK;
+	svm->vmcb->control.int_ctl = int_ctl;
+	svm_mark_dirty(svm, SVM_CLEAN_INTR);
+}
+
+/*
+ * There is no window for NMIs. What holds one back:
+ *   an event that is delivered first	leave the guest right after that
+ *   the handler of the NMI before	its IRET exits
+ *   that IRET, being executed		a step
+ *   a shadow				interrupts, if they are on; else a step
+ */
+static void svm_write_windows(struct mkvm_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	bool nmi = vcpu->arch.windows & MKVM_WINDOW_NMI;
+	unsigned long rflags = vcpu->arch.regs[MKVM_REG_RFLAGS];
+
+	svm->exit_at_once = nmi && vcpu->arch.event.type != MKVM_EVENT_NONE;
+	svm->irq_window_for_nmi = false;
+	if (nmi && !svm->exit_at_once) {
+		if (svm->nmi_blocked ? svm->nmi_iret_rip != ~0ull :
+				       !(rflags & X86_EFLAGS_IF)) {
+			svm->nmi_step = rflags & X86_EFLAGS_TF ? SVM_NMI_STEP_GUEST_TF :
+								 SVM_NMI_STEP;
+			svm->vmcb->save.rflags |= X86_EFLAGS_TF | X86_EFLAGS_RF;
+		} else {
+			svm->irq_window_for_nmi = !svm->nmi_blocked;
+		}
+	}
+	if (vcpu->arch.windows & MKVM_WINDOW_IRQ || svm->irq_window_for_nmi)
+		svm_intercept(svm, INTERCEPT_VINTR);
+	else
+		svm_no_intercept(svm, INTERCEPT_VINTR);
+}
+
+/* #BP exits for a debugger outside the guest only. */
+static void svm_write_exceptions(struct mkvm_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	if (vcpu->arch.debug.control & KVM_GUESTDBG_USE_SW_BP)
+		svm_intercept(svm, INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_BP);
+	else
+		svm_no_intercept(svm, INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_BP);
+}
+
 /** svm_write_dirty() - give the VMCB what has changed since the last entry
  * @vcpu: the vCPU */
 void svm_write_dirty(struct mkvm_vcpu *vcpu)
@@ -72,6 +143,8 @@ void svm_write_dirty(struct mkvm_vcpu *vcpu)
 	save->rip = regs[MKVM_REG_RIP];
 	save->rsp = regs[MKVM_REG_RSP];
 	save->rflags = regs[MKVM_REG_RFLAGS];
+	svm->vmcb->control.int_state = regs[MKVM_REG_BLOCKED] & MKVM_BLOCKED_SHADOW ?
+				       SVM_INTERRUPT_SHADOW_MASK : 0;
 	vcpu->arch.regs_dirty = 0;
 	if (likely(!(dirty >> MKVM_REG_CR3)))
 		return;
@@ -83,25 +156,21 @@ void svm_write_dirty(struct mkvm_vcpu *vcpu)
 	if (dirty & BIT(MKVM_STATE_CRS))
 		svm_write_crs(vcpu);
 	if (dirty & BIT(MKVM_STATE_DR7)) {
-		save->dr7 = vcpu->arch.dr7;
+		save->dr7 = vcpu->arch.eff_dr7;
 		svm_mark_dirty(svm, SVM_CLEAN_DR);
 	}
-	if (dirty & BIT(MKVM_STATE_CR8)) {
-		/* Reads do not exit. */
-		svm->vmcb->control.int_ctl = V_INTR_MASKING_MASK | vcpu->arch.cr8;
-		svm_mark_dirty(svm, SVM_CLEAN_INTR);
-	}
+	if (dirty & BIT(MKVM_REG_BLOCKED))
+		svm_block_nmis(svm, regs[MKVM_REG_BLOCKED] & MKVM_BLOCKED_NMI);
+	if (dirty & BIT(MKVM_STATE_WINDOWS))
+		svm_write_windows(vcpu);
+	if (dirty & (BIT(MKVM_STATE_CR8) | BIT(MKVM_STATE_WINDOWS)))
+		svm_write_int_ctl(vcpu);
+	if (dirty & BIT(MKVM_STATE_EXCEPTIONS))
+		svm_write_exceptions(vcpu);
 	if (dirty & BIT(MKVM_STATE_TSC_OFFSET)) {
 		svm->vmcb->control.tsc_offset = vcpu->arch.tsc_offset;
 		svm_mark_dirty(svm, SVM_CLEAN_INTERCEPTS);
 	}
-}
-
-/** svm_end_shadow() - see struct mkvm_x86_ops
- * @vcpu: the vCPU */
-void svm_end_shadow(struct mkvm_vcpu *vcpu)
-{
-	to_svm(vcpu)->vmcb->control.int_state &= ~SVM_INTERRUPT_SHADOW_MASK;
 }
 
 /** svm_pass_insn() - svm_skip_insn() without the single-step trap
@@ -111,7 +180,7 @@ __always_inline void svm_pass_insn(struct mkvm_vcpu *vcpu)
 	unsigned long rip = vcpu->arch.regs[MKVM_REG_RIP];
 
 	mkvm_reg_write(vcpu, MKVM_REG_RIP, mkvm_next_rip(vcpu, rip, to_svm(vcpu)->insn_len));
-	to_svm(vcpu)->vmcb->control.int_state &= ~SVM_INTERRUPT_SHADOW_MASK;
+	mkvm_end_shadow(vcpu);
 }
 
 /** svm_skip_insn() - see struct mkvm_x86_ops

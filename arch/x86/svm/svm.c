@@ -235,6 +235,5 @@ const struct mkvm_x86_ops svm_ops = {
 	.get_msr	= svm_get_msr,
 	.set_msr	= svm_set_msr,
 	.skip_insn	= svm_skip_insn,
-	.end_shadow	= svm_end_shadow,
 	.dump		= svm_dump,
 };

@@ -49,6 +49,17 @@ enum svm_clean_bit {
 #define SVM_NPF_RSVD	BIT(3)
 #define SVM_NPF_FETCH	BIT(4)
 
+/*
+ * How far the guest is towards its next NMI. Without hardware support it has to be followed: IRET
+ * exits before it is executed, and a step tells when it is complete, or when something else that
+ * holds the NMI back is over.
+ */
+enum svm_nmi_step {
+	SVM_NMI_NO_STEP,
+	SVM_NMI_STEP,		/* RFLAGS.TF is ours */
+	SVM_NMI_STEP_GUEST_TF,	/* a step, but the guest has its own TF */
+};
+
 /* A level of a page walk for each of 5-level paging. */
 #define SVM_MAX_LEVELS	5
 #define SVM_NR_FETCHES	8
@@ -102,6 +113,12 @@ struct svm_fetch {
  * @host_debugctl: the host's
  * @tsc_aux:	the guest's
  * @host_area_pa: the CPU's page for the host's state, while loaded
+ * @nmi_blocked: MKVM_BLOCKED_NMI while the guest handles an NMI, 0 otherwise
+ * @nmi_step:	see enum svm_nmi_step
+ * @nmi_iret_rip: the IRET that will end the blocking of NMIs
+ * @soft_len:	length of the INT3 or INTO whose event is being injected, 0: none
+ * @irq_window_for_nmi: interrupts can be taken when an NMI can
+ * @exit_at_once: leave the guest as soon as the event is delivered
  * @exit:	row of the last exit
  * @exit_index: its number
  * @insn_len:	length of the instruction that exited, 0: not known
@@ -119,6 +136,13 @@ struct svm_vcpu {
 	u64 tsc_aux;
 
 	u64 host_area_pa;
+
+	u8 nmi_blocked;
+	u8 nmi_step;
+	u8 soft_len;
+	bool exit_at_once;
+	bool irq_window_for_nmi;
+	u64 nmi_iret_rip;
 
 	const struct svm_exit_row *exit;
 	unsigned int exit_index;
@@ -207,9 +231,9 @@ void svm_get_segment(struct mkvm_vcpu *vcpu, enum mkvm_seg seg, struct kvm_segme
 void svm_set_segment(struct mkvm_vcpu *vcpu, enum mkvm_seg seg, const struct kvm_segment *in);
 int svm_get_msr(struct mkvm_vcpu *vcpu, u32 msr, u64 *data);
 int svm_set_msr(struct mkvm_vcpu *vcpu, u32 msr, u64 data);
+void svm_block_nmis(struct svm_vcpu *svm, bool block);
 void svm_pass_insn(struct mkvm_vcpu *vcpu);
 void svm_skip_insn(struct mkvm_vcpu *vcpu);
-void svm_end_shadow(struct mkvm_vcpu *vcpu);
 
 /* why.c */
 void svm_dump(struct mkvm_vcpu *vcpu);

@@ -13,6 +13,9 @@
 
 struct vmx_config vmx_config __ro_after_init;
 
+/* Set while an event waits only; see vmx_write_windows(). */
+#define VMX_WINDOWS	(CPU_BASED_INTR_WINDOW_EXITING | CPU_BASED_NMI_WINDOW_EXITING)
+
 /**
  * struct vmx_control_word - one of the five words of controls
  * @name: for messages
@@ -48,7 +51,7 @@ static const struct vmx_control_word vmx_control_words[] __initconst = {
 			CPU_BASED_USE_MSR_BITMAPS | CPU_BASED_CR8_LOAD_EXITING |
 			CPU_BASED_CR8_STORE_EXITING | CPU_BASED_RDPMC_EXITING |
 			CPU_BASED_MONITOR_EXITING | CPU_BASED_MWAIT_EXITING |
-			CPU_BASED_ACTIVATE_SECONDARY_CONTROLS,
+			VMX_WINDOWS | CPU_BASED_ACTIVATE_SECONDARY_CONTROLS,
 		.result = &vmx_config.cpu,
 	}, {
 		.name = "secondary processor-based",
@@ -179,6 +182,7 @@ int __init vmx_check_caps(void)
 		if (r)
 			return r;
 	}
+	vmx_config.cpu &= ~VMX_WINDOWS;
 	r = vmx_check_ept();
 	if (r)
 		return r;

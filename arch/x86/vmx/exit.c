@@ -22,34 +22,30 @@ static enum mkvm_reg vmx_qualification_reg(unsigned long qualification)
 
 /* --- Handlers --------------------------------------------------------------------------------- */
 
-/* An exception that we did not ask for, or during the delivery of what it must not replace. */
-static mkvm_run_t vmx_two_events(struct mkvm_vcpu *vcpu, u32 info)
+/*
+ * Exits that cannot happen with our controls, or are not supported. Everything is printed once,
+ * and the VMM decides what becomes of the VM.
+ */
+static mkvm_run_t vmx_exit_unexpected(struct mkvm_vcpu *vcpu)
 {
-	const u64 data[] = {
-		vmcs_read32(IDT_VECTORING_INFO_FIELD), info,
-		vmcs_read32(VM_EXIT_INTR_ERROR_CODE), vcpu->cpu,
-	};
+	const u64 data[] = { to_vmx(vcpu)->exit_reason, vcpu->cpu };
 
-	return mkvm_internal_error(vcpu, KVM_INTERNAL_ERROR_SIMUL_EX, ARRAY_SIZE(data), data);
+	vmx_dump(vcpu);
+	return mkvm_internal_error(vcpu, KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON,
+				   ARRAY_SIZE(data), data);
 }
 
 /* #DB; the qualification has the bits that DR6 would have got. */
 static mkvm_run_t vmx_exit_debug(struct mkvm_vcpu *vcpu, u32 info)
 {
-	const u32 shadows = GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS;
 	u64 dr6 = vmcs_readl(EXIT_QUALIFICATION) & (DR_TRAP_BITS | MKVM_DR6_BD | DR_STEP);
 
 	if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_PRIV_SW_EXCEPTION) {
 		/* INT1 is a trap, but exits before RIP has moved. It is not stepped itself. */
 		vmx_pass_insn(vcpu);
-	} else if ((mkvm_rflags(vcpu) & X86_EFLAGS_TF) &&
-		   (vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) & shadows)) {
-		/*
-		 * A step over STI or MOV SS. VM entry insists that a shadow with TF comes with
-		 * a pending step (SDM, "Checks on Guest Non-Register State").
-		 */
-		vmcs_writel(GUEST_PENDING_DBG_EXCEPTIONS,
-			    vmcs_readl(GUEST_PENDING_DBG_EXCEPTIONS) | DR_STEP);
+	} else if (mkvm_blocked(vcpu) & MKVM_BLOCKED_SHADOW) {
+		/* A step over STI or MOV SS: see vmx_write_blocked(). */
+		mkvm_reg_write(vcpu, MKVM_REG_BLOCKED, mkvm_blocked(vcpu));
 	}
 	return mkvm_handle_db(vcpu, dr6);
 }
@@ -62,11 +58,6 @@ static mkvm_run_t vmx_exit_exception_nmi(struct mkvm_vcpu *vcpu)
 
 	if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR || vector == X86_TRAP_MC)
 		return MKVM_RUN_GUEST;
-	/* During the delivery of an interrupt, say: one of the two would be lost. */
-	if (vcpu->arch.event.type != MKVM_EVENT_NONE &&
-	    vcpu->arch.event.type != MKVM_EVENT_EXCEPTION)
-		return vmx_two_events(vcpu, info);
-
 	switch (vector) {
 	case X86_TRAP_DB:
 		return vmx_exit_debug(vcpu, info);
@@ -75,8 +66,10 @@ static mkvm_run_t vmx_exit_exception_nmi(struct mkvm_vcpu *vcpu)
 	case X86_TRAP_AC:
 		mkvm_queue_exception_e(vcpu, X86_TRAP_AC, vmcs_read32(VM_EXIT_INTR_ERROR_CODE));
 		return MKVM_RUN_GUEST;
+	case X86_TRAP_BP:
+		return mkvm_handle_bp(vcpu, vmcs_read32(VM_EXIT_INSTRUCTION_LEN));
 	default:
-		return vmx_two_events(vcpu, info);
+		return vmx_exit_unexpected(vcpu);
 	}
 }
 
@@ -152,19 +145,6 @@ static mkvm_run_t vmx_exit_ept_violation(struct mkvm_vcpu *vcpu)
 	return mkvm_handle_page_fault(vcpu, vmcs_read64(GUEST_PHYSICAL_ADDRESS), fault);
 }
 
-/*
- * Exits that cannot happen with our controls, or are not supported. Everything is printed once,
- * and the VMM decides what becomes of the VM.
- */
-static mkvm_run_t vmx_exit_unexpected(struct mkvm_vcpu *vcpu)
-{
-	const u64 data[] = { to_vmx(vcpu)->exit_reason, vcpu->cpu };
-
-	vmx_dump(vcpu);
-	return mkvm_internal_error(vcpu, KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON,
-				   ARRAY_SIZE(data), data);
-}
-
 /* The CPU says why, and so do we. */
 static mkvm_run_t vmx_exit_failed_entry(struct mkvm_vcpu *vcpu)
 {
@@ -195,9 +175,9 @@ const struct vmx_exit_row vmx_exit_table[VMX_NR_EXITS] = {
 	ROW(SIPI_SIGNAL,		NULL),
 	ROW_NR(5, "IO_SMI",		NULL),
 	ROW_NR(6, "OTHER_SMI",		NULL),
-	ROW(INTERRUPT_WINDOW,		NULL),	/* not asked for yet */
-	ROW(NMI_WINDOW,			NULL),	/* not asked for yet */
-	ROW(TASK_SWITCH,		NULL),	/* see limits.rst */
+	ROW(INTERRUPT_WINDOW,		mkvm_handle_irq_window),
+	ROW(NMI_WINDOW,			mkvm_handle_nmi_window),
+	ROW(TASK_SWITCH,		mkvm_handle_task_switch),
 	QUICK(CPUID,			mkvm_handle_cpuid),
 	ROW_NR(11, "GETSEC",		mkvm_inject_ud),
 	QUICK(HLT,			mkvm_handle_hlt),

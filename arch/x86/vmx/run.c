@@ -195,6 +195,9 @@ static void vmx_requeue_event(struct mkvm_vcpu *vcpu, u32 info)
 		if (vmx_event_types[i] == type)
 			event->type = i;
 	event->vector = info & VECTORING_INFO_VECTOR_MASK;
+	/* Its new delivery blocks NMIs, and VM entry refuses it when they are blocked already. */
+	if (event->type == MKVM_EVENT_NMI)
+		mkvm_reg_write(vcpu, MKVM_REG_BLOCKED, mkvm_blocked(vcpu) & ~MKVM_BLOCKED_NMI);
 	/* Bochs says so in real mode too, where there is none to deliver. */
 	event->has_error_code = info & VECTORING_INFO_DELIVER_CODE_MASK &&
 				mkvm_is_protmode(vcpu);
@@ -272,6 +275,26 @@ static noinline bool vmx_failed_entry(struct vmx_vcpu *vmx)
 	return false;
 }
 
+/*
+ * An IRET unblocks NMIs before it is complete: when it faults, they have to be blocked again (SDM,
+ * "Information About NMI Unblocking Due to IRET"). Not said of exits during event delivery, nor of #DF.
+ */
+static void vmx_recover_nmi_blocking(struct mkvm_vcpu *vcpu)
+{
+	u32 reason = to_vmx(vcpu)->exit_reason, info;
+	bool unblocked = false;
+
+	if (reason == EXIT_REASON_EXCEPTION_NMI) {
+		info = vmcs_read32(VM_EXIT_INTR_INFO);
+		unblocked = info & INTR_INFO_UNBLOCK_NMI &&
+			    (info & INTR_INFO_VECTOR_MASK) != X86_TRAP_DF;
+	} else if (reason == EXIT_REASON_EPT_VIOLATION) {
+		unblocked = vmcs_readl(EXIT_QUALIFICATION) & INTR_INFO_UNBLOCK_NMI;
+	}
+	if (unlikely(unblocked))
+		mkvm_reg_write(vcpu, MKVM_REG_BLOCKED, mkvm_blocked(vcpu) | MKVM_BLOCKED_NMI);
+}
+
 /* What exits of instructions never have: an event to deliver again, one of the host to deliver. */
 static noinline void vmx_complete_events(struct mkvm_vcpu *vcpu)
 {
@@ -279,6 +302,8 @@ static noinline void vmx_complete_events(struct mkvm_vcpu *vcpu)
 
 	if (unlikely(vectoring & VECTORING_INFO_VALID_MASK))
 		vmx_requeue_event(vcpu, vectoring);
+	else
+		vmx_recover_nmi_blocking(vcpu);
 	if (to_vmx(vcpu)->exit_reason == EXIT_REASON_EXCEPTION_NMI)
 		vmx_deliver_host_event();
 }

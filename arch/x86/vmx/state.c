@@ -4,6 +4,7 @@
  */
 #include <asm/msr.h>
 #include <asm/msr-index.h>
+#include <asm/trapnr.h>
 
 #include "vmx.h"
 
@@ -53,6 +54,7 @@ static const u16 vmx_reg_fields[MKVM_NR_REGS] = {
 	[MKVM_REG_RIP]		= GUEST_RIP,
 	[MKVM_REG_RFLAGS]	= GUEST_RFLAGS,
 	[MKVM_REG_CR3]		= GUEST_CR3,
+	[MKVM_REG_BLOCKED]	= GUEST_INTERRUPTIBILITY_INFO,
 };
 
 /** vmx_cache_reg() - see struct mkvm_x86_ops
@@ -80,6 +82,48 @@ void vmx_cache_reg(struct mkvm_vcpu *vcpu, unsigned int nr)
 	vcpu->arch.regs_avail |= BIT(nr);
 }
 
+/*
+ * VM entry insists that TF within a shadow comes with a pending step, and no TF with none (SDM,
+ * "Checks on Guest Non-Register State"): the trap that waits for the end of the shadow.
+ */
+static void vmx_write_blocked(struct mkvm_vcpu *vcpu)
+{
+	unsigned long blocked = mkvm_blocked(vcpu);
+	unsigned long pending = vmcs_readl(GUEST_PENDING_DBG_EXCEPTIONS);
+	bool step = blocked & MKVM_BLOCKED_SHADOW && mkvm_rflags(vcpu) & X86_EFLAGS_TF;
+
+	vmcs_write32(GUEST_INTERRUPTIBILITY_INFO, blocked);
+	if (!!(pending & DR_STEP) != step && blocked & MKVM_BLOCKED_SHADOW)
+		vmcs_writel(GUEST_PENDING_DBG_EXCEPTIONS, pending ^ DR_STEP);
+}
+
+static void vmx_write_windows(struct mkvm_vcpu *vcpu)
+{
+	u32 cpu = vmx_config.cpu;
+
+	if (vcpu->arch.windows & MKVM_WINDOW_IRQ)
+		cpu |= CPU_BASED_INTR_WINDOW_EXITING;
+	/* Some CPUs let STI's shadow block NMIs, too: then interrupts are allowed as well. */
+	if (vcpu->arch.windows & MKVM_WINDOW_NMI)
+		cpu |= mkvm_blocked(vcpu) & MKVM_BLOCKED_STI ? CPU_BASED_INTR_WINDOW_EXITING :
+							       CPU_BASED_NMI_WINDOW_EXITING;
+	vmcs_write32(CPU_BASED_VM_EXEC_CONTROL, cpu);
+}
+
+/*
+ * #MC belongs to the host. #DB and #AC can be raised again by their own delivery, without end and
+ * with interrupts blocked, so they must exit. #UD: the hypercall of the other vendor. #BP: a
+ * debugger outside the guest.
+ */
+static void vmx_write_exceptions(struct mkvm_vcpu *vcpu)
+{
+	u32 exceptions = BIT(X86_TRAP_MC) | BIT(X86_TRAP_DB) | BIT(X86_TRAP_AC) | BIT(X86_TRAP_UD);
+
+	if (vcpu->arch.debug.control & KVM_GUESTDBG_USE_SW_BP)
+		exceptions |= BIT(X86_TRAP_BP);
+	vmcs_write32(EXCEPTION_BITMAP, exceptions);
+}
+
 /* State that changes rarely; the registers are in vmx_write_dirty(). */
 static void vmx_write_dirty_state(struct mkvm_vcpu *vcpu, u32 dirty)
 {
@@ -90,9 +134,13 @@ static void vmx_write_dirty_state(struct mkvm_vcpu *vcpu, u32 dirty)
 		vmx_load_syscall_msrs(vcpu);
 	}
 	if (dirty & BIT(MKVM_STATE_DR7))
-		vmcs_writel(GUEST_DR7, vcpu->arch.dr7);
+		vmcs_writel(GUEST_DR7, vcpu->arch.eff_dr7);
 	if (dirty & BIT(MKVM_STATE_TSC_OFFSET))
 		vmcs_write64(TSC_OFFSET, vcpu->arch.tsc_offset);
+	if (dirty & BIT(MKVM_STATE_WINDOWS))
+		vmx_write_windows(vcpu);
+	if (dirty & BIT(MKVM_STATE_EXCEPTIONS))
+		vmx_write_exceptions(vcpu);
 }
 
 /** vmx_write_dirty() - give the VMCS what has changed since the last entry, but RIP
@@ -108,24 +156,10 @@ void vmx_write_dirty(struct mkvm_vcpu *vcpu, u32 dirty)
 		vmcs_writel(GUEST_RFLAGS, regs[MKVM_REG_RFLAGS]);
 	if (dirty & BIT(MKVM_REG_CR3))
 		vmcs_writel(GUEST_CR3, regs[MKVM_REG_CR3]);
+	if (dirty & (BIT(MKVM_REG_BLOCKED) | BIT(MKVM_REG_RFLAGS)))
+		vmx_write_blocked(vcpu);
 	if (unlikely(dirty >> MKVM_NR_REGS))
 		vmx_write_dirty_state(vcpu, dirty);
-}
-
-static inline void vmx_clear_shadow(void)
-{
-	const u32 shadows = GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS;
-	u32 state = vmcs_read32(GUEST_INTERRUPTIBILITY_INFO);
-
-	if (unlikely(state & shadows))
-		vmcs_write32(GUEST_INTERRUPTIBILITY_INFO, state & ~shadows);
-}
-
-/** vmx_end_shadow() - see struct mkvm_x86_ops
- * @vcpu: the vCPU */
-void vmx_end_shadow(struct mkvm_vcpu *vcpu)
-{
-	vmx_clear_shadow();
 }
 
 /* mkvm_reg_read() without the call, for those who mostly are the first to ask. */
@@ -139,6 +173,14 @@ static inline unsigned long vmx_read_reg(struct mkvm_vcpu *vcpu, enum mkvm_reg r
 	return vcpu->arch.regs[reg];
 }
 
+static inline void vmx_read_blocked(struct mkvm_vcpu *vcpu)
+{
+	if (vcpu->arch.regs_avail & BIT(MKVM_REG_BLOCKED))
+		return;
+	vcpu->arch.regs[MKVM_REG_BLOCKED] = vmcs_read32(GUEST_INTERRUPTIBILITY_INFO);
+	vcpu->arch.regs_avail |= BIT(MKVM_REG_BLOCKED);
+}
+
 /** vmx_pass_insn() - vmx_skip_insn() without the single-step trap
  * @vcpu: the vCPU */
 __always_inline void vmx_pass_insn(struct mkvm_vcpu *vcpu)
@@ -147,7 +189,8 @@ __always_inline void vmx_pass_insn(struct mkvm_vcpu *vcpu)
 	unsigned long rip = vmx_read_reg(vcpu, MKVM_REG_RIP, GUEST_RIP);
 
 	mkvm_reg_write(vcpu, MKVM_REG_RIP, mkvm_next_rip(vcpu, rip, len));
-	vmx_clear_shadow();
+	vmx_read_blocked(vcpu);
+	mkvm_end_shadow(vcpu);
 }
 
 /** vmx_skip_insn() - see struct mkvm_x86_ops

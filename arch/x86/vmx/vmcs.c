@@ -251,13 +251,6 @@ static void vmx_write_controls(struct mkvm_vcpu *vcpu)
 	vmcs_write32(PIN_BASED_VM_EXEC_CONTROL, vmx_config.pin);
 	vmcs_write32(CPU_BASED_VM_EXEC_CONTROL, vmx_config.cpu);
 	vmcs_write32(SECONDARY_VM_EXEC_CONTROL, cpu2);
-	/*
-	 * #MC belongs to the host. #DB and #AC can be raised again by their own delivery, without
-	 * end and with interrupts blocked, so they must exit. #UD: the hypercall of the other
-	 * vendor.
-	 */
-	vmcs_write32(EXCEPTION_BITMAP, BIT(X86_TRAP_MC) | BIT(X86_TRAP_DB) |
-				       BIT(X86_TRAP_AC) | BIT(X86_TRAP_UD));
 	vmcs_write32(PAGE_FAULT_ERROR_CODE_MASK, 0);
 	vmcs_write32(PAGE_FAULT_ERROR_CODE_MATCH, 0);
 	vmcs_write64(IO_BITMAP_A, __pa(vmx_io_bitmap));
@@ -329,7 +322,6 @@ static void vmx_write_guest_state(void)
 	vmcs_writel(GUEST_SYSENTER_ESP, 0);
 	vmcs_writel(GUEST_SYSENTER_EIP, 0);
 	vmcs_write32(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
-	vmcs_write32(GUEST_INTERRUPTIBILITY_INFO, 0);
 	vmcs_writel(GUEST_PENDING_DBG_EXCEPTIONS, 0);
 }
 

@@ -177,6 +177,5 @@ const struct mkvm_x86_ops vmx_ops = {
 	.get_msr	= vmx_get_msr,
 	.set_msr	= vmx_set_msr,
 	.skip_insn	= vmx_skip_insn,
-	.end_shadow	= vmx_end_shadow,
 	.dump		= vmx_dump,
 };

@@ -186,7 +186,6 @@ int vmx_get_msr(struct mkvm_vcpu *vcpu, u32 msr, u64 *data);
 int vmx_set_msr(struct mkvm_vcpu *vcpu, u32 msr, u64 data);
 void vmx_pass_insn(struct mkvm_vcpu *vcpu);
 void vmx_skip_insn(struct mkvm_vcpu *vcpu);
-void vmx_end_shadow(struct mkvm_vcpu *vcpu);
 
 /* why.c */
 const char *vmx_instruction_error(u32 error);
