@@ -407,6 +407,9 @@ static void cpuid_update(struct mkvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entrie
 		cpuid_set_bit(&e->ecx, F(OSXSAVE), vcpu->arch.cr4 & X86_CR4_OSXSAVE);
 		cpuid_set_bit(&e->edx, F(APIC),
 			      vcpu->arch.apic_base & MSR_IA32_APICBASE_ENABLE);
+		if (!mkvm_has_quirk(vcpu->vm, KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT))
+			cpuid_set_bit(&e->ecx, F(MWAIT),
+				      vcpu->arch.misc_enable & MSR_IA32_MISC_ENABLE_MWAIT);
 	}
 	e = cpuid_find(entries, nent, 7, 0);
 	if (e)
@@ -418,7 +421,7 @@ static void cpuid_update(struct mkvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entrie
 
 /**
  * mkvm_cpuid_update() - bring the bits that mirror other registers up to date
- * @vcpu: the vCPU; its CR4, XCR0 or APIC base has changed
+ * @vcpu: the vCPU; its CR4, XCR0, APIC base or IA32_MISC_ENABLE has changed
  */
 void mkvm_cpuid_update(struct mkvm_vcpu *vcpu)
 {

@@ -54,7 +54,7 @@ static const struct extension extensions[] = {
 	{ KVM_CAP_CHECK_EXTENSION_VM, 1, NULL, "virt/vm.c", "abi_device_test.c" },
 	{ KVM_CAP_MAX_VCPU_ID, MKVM_MAX_VCPUS, NULL, "virt/vcpu.c", "abi_vm_test.c" },
 	{ KVM_CAP_ENABLE_CAP_VM, 1, NULL, "arch/x86/arch.c", "hypercall_test.c" },
-	{ KVM_CAP_DISABLE_QUIRKS2, MKVM_QUIRKS, NULL, "arch/x86/hypercall.c", "hypercall_test.c" },
+	{ KVM_CAP_DISABLE_QUIRKS2, MKVM_QUIRKS, NULL, "arch/x86/ioctl.c", "quirk_test.c" },
 	{ KVM_CAP_IMMEDIATE_EXIT, 1, NULL, "arch/x86/run.c", "abi_vcpu_test.c" },
 };
 

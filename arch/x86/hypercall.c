@@ -89,7 +89,7 @@ mkvm_run_t mkvm_handle_ud(struct mkvm_vcpu *vcpu)
 	unsigned int nr;
 	u64 linear;
 
-	if (vcpu->vm->arch.disabled_quirks & KVM_X86_QUIRK_FIX_HYPERCALL_INSN)
+	if (!mkvm_has_quirk(vcpu->vm, KVM_X86_QUIRK_FIX_HYPERCALL_INSN))
 		return mkvm_inject_ud(vcpu);
 	mkvm_x86_cpu(vcpu, &cpu);
 	if (mkvm_fetch_insn(vcpu, &cpu, &insn, bytes, &nr) || insn.op != foreign ||

@@ -132,6 +132,8 @@ static int misc_enable_set(struct mkvm_vcpu *vcpu, u32 msr, u64 data, enum msr_o
 	if (origin == MSR_GUEST && (data ^ vcpu->arch.misc_enable) & fixed)
 		return -EINVAL;
 	vcpu->arch.misc_enable = data;
+	if (!mkvm_has_quirk(vcpu->vm, KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT))
+		mkvm_cpuid_update(vcpu);
 	return 0;
 }
 

@@ -7,7 +7,8 @@
  * Priority of Faults and VM Exits"), and are made here.
  *
  * When the registers change, as userspace can see between two KVM_RUN:
- *   OUT, IN	after userspace has done the access, with the next KVM_RUN
+ *   OUT, IN	after userspace has done the access, with the next KVM_RUN; OUT to
+ *		port 0x7e before
  *   OUTS	before: the elements in the page count as written
  *   INS	after, when the elements are stored
  */
@@ -50,6 +51,15 @@ static mkvm_run_t mkvm_complete_out(struct mkvm_vcpu *vcpu)
 	return MKVM_RUN_GUEST;
 }
 
+/*
+ * Some VMMs reset the vCPU when the guest writes to port 0x7e, and count on RIP being behind the
+ * instruction already.
+ */
+static bool mkvm_out_skips_first(struct mkvm_vcpu *vcpu, u16 port)
+{
+	return port == 0x7e && mkvm_has_quirk(vcpu->vm, KVM_X86_QUIRK_OUT_7E_INC_RIP);
+}
+
 static mkvm_run_t mkvm_complete_in(struct mkvm_vcpu *vcpu)
 {
 	u8 size = vcpu->arch.pio.size;
@@ -85,7 +95,10 @@ static mkvm_run_t mkvm_out(struct mkvm_vcpu *vcpu, const struct mkvm_pio_exit *p
 	/* More than @size bytes perhaps: nobody looks at the rest. */
 	*(u32 *)vcpu->arch.pio_data = vcpu->arch.regs[MKVM_REG_RAX];
 	trace_mkvm_pio(vcpu, false, pio->port, pio->size, 1);
-	vcpu->arch.complete = mkvm_complete_out;
+	if (unlikely(mkvm_out_skips_first(vcpu, pio->port)))
+		mkvm_skip_instruction(vcpu);
+	else
+		vcpu->arch.complete = mkvm_complete_out;
 	return mkvm_pio_to_user(vcpu, false, pio->port, pio->size, 1);
 }
 

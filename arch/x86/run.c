@@ -82,6 +82,25 @@ mkvm_run_t mkvm_handle_skip(struct mkvm_vcpu *vcpu)
 }
 
 /**
+ * mkvm_handle_mwait() - MONITOR and MWAIT: they do not wait, as in KVM
+ * @vcpu: the vCPU
+ *
+ * A guest whose CPUID has not got them sees them all the same, unless userspace has turned
+ * KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS off.
+ */
+mkvm_run_t mkvm_handle_mwait(struct mkvm_vcpu *vcpu)
+{
+	const struct kvm_cpuid_entry2 *e;
+
+	if (!mkvm_has_quirk(vcpu->vm, KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS)) {
+		e = mkvm_find_cpuid(vcpu, 1, 0);
+		if (!e || !(e->ecx & BIT(X86_FEATURE_MWAIT & 31)))
+			return mkvm_inject_ud(vcpu);
+	}
+	return mkvm_handle_skip(vcpu);
+}
+
+/**
  * mkvm_handle_task_switch() - a hardware task switch
  * @vcpu: the vCPU
  *

@@ -129,7 +129,18 @@ mkvm_run_t mkvm_handle_pio(struct mkvm_vcpu *vcpu, const struct mkvm_pio_exit *p
 mkvm_run_t mkvm_handle_mmio(struct mkvm_vcpu *vcpu, gpa_t gpa);
 
 /* What KVM does in its own way unless it is told not to, and minikvm too. */
-#define MKVM_QUIRKS	KVM_X86_QUIRK_FIX_HYPERCALL_INSN
+#define MKVM_QUIRKS	(KVM_X86_QUIRK_OUT_7E_INC_RIP |			\
+			 KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT |		\
+			 KVM_X86_QUIRK_FIX_HYPERCALL_INSN |		\
+			 KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS)
+
+/** mkvm_has_quirk() - does the VM want KVM's own way?
+ * @vm: the VM
+ * @quirk: KVM_X86_QUIRK_* */
+static inline bool mkvm_has_quirk(const struct mkvm *vm, u64 quirk)
+{
+	return !(READ_ONCE(vm->arch.disabled_quirks) & quirk);
+}
 
 /* --- hypercall.c --------------------------------------------------------------- */
 mkvm_run_t mkvm_handle_hypercall(struct mkvm_vcpu *vcpu);
@@ -158,6 +169,7 @@ mkvm_run_t mkvm_fail_entry(struct mkvm_vcpu *vcpu, u64 reason);
 mkvm_run_t mkvm_handle_shutdown(struct mkvm_vcpu *vcpu);
 mkvm_run_t mkvm_handle_hlt(struct mkvm_vcpu *vcpu);
 mkvm_run_t mkvm_handle_skip(struct mkvm_vcpu *vcpu);
+mkvm_run_t mkvm_handle_mwait(struct mkvm_vcpu *vcpu);
 mkvm_run_t mkvm_handle_task_switch(struct mkvm_vcpu *vcpu);
 
 /* --- extension.c --------------------------------------------------------------- */

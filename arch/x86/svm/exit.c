@@ -281,9 +281,8 @@ static const struct svm_exit_row svm_exit_table[] = {
 	ROW(RDTSCP,		NULL),
 	INSN(ICEBP,		svm_exit_icebp,		OP(INT)),
 	INSN(WBINVD,		mkvm_handle_skip,	OP(WBINVD)),
-	/* MONITOR and MWAIT do not wait, as in KVM; CPUID does not show them. */
-	INSN(MONITOR,		mkvm_handle_skip,	OP(MONITOR)),
-	INSN(MWAIT,		mkvm_handle_skip,	OP(MWAIT)),
+	INSN(MONITOR,		mkvm_handle_mwait,	OP(MONITOR)),
+	INSN(MWAIT,		mkvm_handle_mwait,	OP(MWAIT)),
 	ROW(MWAIT_COND,		NULL),
 	INSN(XSETBV,		mkvm_handle_xsetbv,	OP(XSETBV)),
 	ROW(RDPRU,		mkvm_inject_ud),

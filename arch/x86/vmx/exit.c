@@ -203,10 +203,9 @@ const struct vmx_exit_row vmx_exit_table[VMX_NR_EXITS] = {
 	QUICK(MSR_WRITE,		mkvm_handle_wrmsr),
 	ROW(INVALID_STATE,		NULL),	/* with "failed entry" only */
 	ROW(MSR_LOAD_FAIL,		NULL),	/* with "failed entry" only */
-	/* MONITOR and MWAIT do not wait, as in KVM; CPUID does not show them. */
-	ROW(MWAIT_INSTRUCTION,		mkvm_handle_skip),
+	ROW(MWAIT_INSTRUCTION,		mkvm_handle_mwait),
 	ROW(MONITOR_TRAP_FLAG,		NULL),	/* control off */
-	ROW(MONITOR_INSTRUCTION,	mkvm_handle_skip),
+	ROW(MONITOR_INSTRUCTION,	mkvm_handle_mwait),
 	ROW(PAUSE_INSTRUCTION,		mkvm_handle_skip),
 	ROW(MCE_DURING_VMENTRY,		NULL),	/* with "failed entry" only */
 	ROW(TPR_BELOW_THRESHOLD,	NULL),	/* control off, like all about the APIC */
