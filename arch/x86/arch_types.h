@@ -156,6 +156,46 @@ struct mkvm_pio {
 	bool rep;
 };
 
+/* A level of a page walk for each of 5-level paging. */
+#define MKVM_MAX_LEVELS		5
+#define MKVM_NR_FETCHES		8
+
+/**
+ * struct mkvm_fetch - an instruction that was read, and all that its bytes depend on
+ * @rip: where it is
+ * @cr3: the tables that led there
+ * @cr0: the mode
+ * @cr4: likewise
+ * @efer: likewise
+ * @cs_base: segment; does not count in 64-bit mode
+ * @cs_ar: its access rights: code size
+ * @slots_generation: of the memory slots behind the user addresses
+ * @entry: the page-table entries on the way, in the process
+ * @value: what they held
+ * @code: the bytes, in the process
+ * @bytes: what they were
+ * @nr_entries: of @entry
+ * @insn: the instruction; its length is 0 when nothing is kept here
+ *
+ * See fetch.c.
+ */
+struct mkvm_fetch {
+	u64 rip;
+	u64 cr3;
+	u64 cr0;
+	u64 cr4;
+	u64 efer;
+	u64 cs_base;
+	u64 cs_ar;
+	u64 slots_generation;
+	const u64 __user *entry[MKVM_MAX_LEVELS];
+	u64 value[MKVM_MAX_LEVELS];
+	const u64 __user *code;
+	u64 bytes[2];
+	unsigned int nr_entries;
+	struct x86_insn insn;
+};
+
 /* An access of 8 bytes may cross one page boundary: two fragments. */
 #define MKVM_MMIO_FRAGMENTS	2
 
@@ -237,6 +277,7 @@ struct mkvm_mmio {
  * @nr_spare_tables: how many
  * @complete:	what finishes the instruction when userspace comes back, or NULL; called without
  *		vm->srcu
+ * @fetch:	instructions that were read before
  * @pio_data:	the page for port I/O data
  * @pio:	what was asked of userspace
  * @mmio:	likewise
@@ -297,6 +338,7 @@ struct mkvm_vcpu_arch {
 	unsigned int nr_spare_tables;
 
 	mkvm_run_t (*complete)(struct mkvm_vcpu *vcpu);
+	struct mkvm_fetch fetch[MKVM_NR_FETCHES];
 	void *pio_data;
 	struct mkvm_pio pio;
 	struct mkvm_mmio mmio;

@@ -98,6 +98,9 @@ int mkvm_read_gva(struct mkvm_vcpu *vcpu, u64 gva, u32 access, void *data,
 int mkvm_write_gva(struct mkvm_vcpu *vcpu, u64 gva, const void *data, unsigned int len,
 		   struct x86_fault *fault);
 void mkvm_x86_cpu(struct mkvm_vcpu *vcpu, struct x86_cpu *cpu);
+
+/* --- fetch.c: the instruction at RIP ------------------------------------------ */
+const struct x86_insn *mkvm_fetch_kept(struct mkvm_vcpu *vcpu);
 int mkvm_fetch_insn(struct mkvm_vcpu *vcpu, const struct x86_cpu *cpu,
 		    struct x86_insn *insn, u8 bytes[X86_INSN_MAX], unsigned int *nr);
 

@@ -60,48 +60,6 @@ enum svm_nmi_step {
 	SVM_NMI_STEP_GUEST_TF,	/* a step, but the guest has its own TF */
 };
 
-/* A level of a page walk for each of 5-level paging. */
-#define SVM_MAX_LEVELS	5
-#define SVM_NR_FETCHES	8
-
-/**
- * struct svm_fetch - an instruction that was read, and all that its bytes depend on
- * @rip: where it is
- * @cr3: the tables that led there
- * @cr0: the mode
- * @cr4: likewise
- * @efer: likewise
- * @cs_base: segment
- * @cs_attrib: code size
- * @slots_generation: of the memory slots behind the user addresses
- * @entry: the page-table entries on the way, in the process
- * @value: what they held
- * @code: the bytes, in the process
- * @bytes: what they were
- * @nr_entries: of @entry
- * @len: length of the instruction, 0: nothing is kept here
- * @op: what it is (enum x86_op)
- *
- * See length.c.
- */
-struct svm_fetch {
-	u64 rip;
-	u64 cr3;
-	u64 cr0;
-	u64 cr4;
-	u64 efer;
-	u64 cs_base;
-	u16 cs_attrib;
-	u64 slots_generation;
-	const u64 __user *entry[SVM_MAX_LEVELS];
-	u64 value[SVM_MAX_LEVELS];
-	const u64 __user *code;
-	u64 bytes[2];
-	u8 nr_entries;
-	u8 len;
-	u8 op;
-};
-
 /**
  * struct svm_vcpu - the AMD part of a vCPU
  * @vmcb:	its virtual machine control block
@@ -122,7 +80,6 @@ struct svm_fetch {
  * @exit:	row of the last exit
  * @exit_index: its number
  * @insn_len:	length of the instruction that exited, 0: not known
- * @fetch:	where CPUs without next-RIP save find it quickly
  */
 struct svm_vcpu {
 	struct vmcb *vmcb;
@@ -147,7 +104,6 @@ struct svm_vcpu {
 	const struct svm_exit_row *exit;
 	unsigned int exit_index;
 	unsigned int insn_len;
-	struct svm_fetch fetch[SVM_NR_FETCHES];
 };
 
 static inline struct svm_vcpu *to_svm(struct mkvm_vcpu *vcpu)
