@@ -187,7 +187,16 @@ static const struct cap_row caps[] = {
 	CAP(CHECK_EXTENSION_VM, 1, 1, "abi_device_test: capabilities"),
 	CAP(MAX_VCPU_ID, 1, 4096, "abi_vm_test: create_vcpu_rows"),
 	CAP(IMMEDIATE_EXIT, 1, 1, "abi_vcpu_test: immediate_exit_completes"),
-	CAP(DISABLE_QUIRKS2, 0x20, 0x20, "hypercall_test: disable_quirks"),
+	CAP(DISABLE_QUIRKS2, 0x78, 0x78, "quirk_test; hypercall_test: disable_quirks"),
+	CAP(USER_NMI, 1, 1, "event_test"),
+	CAP(SET_GUEST_DEBUG, 1, 1, "debug_test"),
+	CAP(SET_GUEST_DEBUG2, 0x1f0003, 0x1f0003, "debug_test"),
+	CAP(X86_ROBUST_SINGLESTEP, 1, 1, "debug_test"),
+	CAP(VCPU_EVENTS, 1, 1, "event_test"),
+	CAP(X86_TRIPLE_FAULT_EVENT, 1, 1, "event_test"),
+	CAP(READONLY_MEM, 1, 1, "mem_test: read_only_slot"),
+	CAP(COALESCED_MMIO, 2, 2, "coalesced_test"),
+	CAP(COALESCED_PIO, 1, 1, "coalesced_test: ports"),
 };
 
 #define CAP_WALK 400

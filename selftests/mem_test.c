@@ -552,4 +552,53 @@ TEST(faults_are_counted)
 	vm_destroy(vcpu->vm);
 }
 
+/* A read-only slot: reads are direct, writes are MMIO and change nothing. */
+TEST(read_only_slot)
+{
+	struct test_vcpu *vcpu = vm_with_guest(MODE_LONG, GUEST_OF(guest_reader));
+	uint8_t *mem = mmap(NULL, EXTRA_SIZE, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint64_t value;
+
+	ASSERT_NE(MAP_FAILED, mem);
+	if (test_has_cap(vcpu->vm->dev, KVM_CAP_READONLY_MEM) <= 0)
+		SKIP(return, "no KVM_CAP_READONLY_MEM");
+	*(uint64_t *)mem = 0x1122334455667788;
+	vm_set_slot(vcpu->vm, 1, KVM_MEM_READONLY, EXTRA, EXTRA_SIZE, mem);
+	EXPECT_EQ(0x1122334455667788, guest_read(vcpu, EXTRA));
+
+	/* Mapped or not. */
+	for (value = 0; value < 2; value++) {
+		start(vcpu, GUEST_OF(guest_writer), EXTRA + value * TEST_PAGE, value, 0);
+		EXPECT_EQ(value, *(uint64_t *)vcpu_run_to_mmio(vcpu, true,
+							       EXTRA + value * TEST_PAGE, 8));
+		vcpu_run_to_hlt(vcpu);
+	}
+	EXPECT_EQ(0x1122334455667788, *(uint64_t *)mem);
+	EXPECT_EQ(0, *(uint64_t *)(mem + TEST_PAGE));
+
+	/* The process may write all the same, and the guest sees it. */
+	*(uint64_t *)mem = 42;
+	EXPECT_EQ(42, guest_read(vcpu, EXTRA));
+	vm_destroy(vcpu->vm);
+	munmap(mem, EXTRA_SIZE);
+}
+
+/* The process itself may only read what is behind the slot. */
+TEST(read_only_slot_of_read_only_memory)
+{
+	struct test_vcpu *vcpu = vm_with_guest(MODE_LONG, GUEST_OF(guest_reader));
+	uint8_t *mem = mmap(NULL, EXTRA_SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ASSERT_NE(MAP_FAILED, mem);
+	if (test_has_cap(vcpu->vm->dev, KVM_CAP_READONLY_MEM) <= 0)
+		SKIP(return, "no KVM_CAP_READONLY_MEM");
+	vm_set_slot(vcpu->vm, 1, KVM_MEM_READONLY, EXTRA, EXTRA_SIZE, mem);
+	EXPECT_EQ(0, guest_read(vcpu, EXTRA));
+	start(vcpu, GUEST_OF(guest_writer), EXTRA, 7, 0);
+	vcpu_run_to_mmio(vcpu, true, EXTRA, 8);
+	vm_destroy(vcpu->vm);
+	munmap(mem, EXTRA_SIZE);
+}
+
 TEST_HARNESS_MAIN

@@ -211,8 +211,8 @@ static int mkvm_check_region(const struct kvm_userspace_memory_region *region)
 {
 	u64 size = region->memory_size, gpa = region->guest_phys_addr;
 
-	/* Dirty logging and read-only slots do not exist yet: see limits.rst. */
-	if (region->flags)
+	/* Dirty logging does not exist yet: see limits.rst. */
+	if (region->flags & ~KVM_MEM_READONLY)
 		return -EINVAL;
 	if ((size | gpa | region->userspace_addr) & ~PAGE_MASK)
 		return -EINVAL;
@@ -247,7 +247,7 @@ static int mkvm_set_region_locked(struct mkvm *vm,
 	if (new.base_gfn + new.npages > mkvm_arch_max_gfn())
 		return -EINVAL;
 	/* A slot may move in guest-physical space; anything else is delete and create. */
-	if (old && (old->hva != new.hva || old->npages != new.npages))
+	if (old && (old->hva != new.hva || old->npages != new.npages || old->flags != new.flags))
 		return -EINVAL;
 	if (old && old->base_gfn == new.base_gfn)
 		return 0;
@@ -261,10 +261,11 @@ static int mkvm_set_region_locked(struct mkvm *vm,
  * @vm: the VM
  * @region: the request, a copy in kernel memory
  *
- * Creates, moves or (size 0) deletes a slot. When it returns, no vCPU uses a
+ * Creates, moves or (size 0) deletes a slot; with KVM_MEM_READONLY the guest's writes to it are
+ * MMIO. When it returns, no vCPU uses a
  * mapping of a slot that is gone.
  *
- * Return: 0; EINVAL (flags, alignment, size, range, slot number; resizing; deleting
+ * Return: 0; EINVAL (flags, alignment, size, range, slot number; resizing or other flags; deleting
  * what does not exist), EEXIST (overlap), ENOMEM. On error nothing has changed.
  */
 int mkvm_set_memory_region(struct mkvm *vm,
@@ -331,6 +332,19 @@ int mkvm_read_guest(struct mkvm *vm, gpa_t gpa, void *data, unsigned int len)
 	return 0;
 }
 
+/*
+ * The same for a write. Return: 0; EFAULT: no memory; EROFS: a read-only slot.
+ */
+static int mkvm_gpa_to_writable(struct mkvm *vm, gpa_t gpa, void __user **to, unsigned int *left)
+{
+	const struct mkvm_memslot *slot = mkvm_gfn_to_slot(vm, gpa >> PAGE_SHIFT);
+
+	if (slot && slot->flags & KVM_MEM_READONLY)
+		return -EROFS;
+	*to = mkvm_gpa_to_user(vm, gpa, left);
+	return *to ? 0 : -EFAULT;
+}
+
 /**
  * mkvm_write_guest() - copy to guest-physical memory
  * @vm: the VM, in whose mm this runs
@@ -339,16 +353,18 @@ int mkvm_read_guest(struct mkvm *vm, gpa_t gpa, void *data, unsigned int len)
  * @len: bytes; may cross pages and slots
  *
  * Context: vm->srcu held for reading; may sleep.
- * Return: 0, or EFAULT when a byte is not writable memory; a part may be written.
+ * Return: 0; EFAULT when a byte is not writable memory, EROFS when it is in a read-only slot; a
+ * part may be written.
  */
 int mkvm_write_guest(struct mkvm *vm, gpa_t gpa, const void *data, unsigned int len)
 {
 	while (len) {
 		unsigned int n;
-		void __user *to = mkvm_gpa_to_user(vm, gpa, &n);
+		void __user *to;
+		int r = mkvm_gpa_to_writable(vm, gpa, &to, &n);
 
-		if (!to)
-			return -EFAULT;
+		if (r)
+			return r;
 		n = min(n, len);
 		if (copy_to_user(to, data, n))
 			return -EFAULT;
@@ -370,16 +386,20 @@ int mkvm_write_guest(struct mkvm *vm, gpa_t gpa, const void *data, unsigned int 
  * Atomic against the guest's own vCPUs, like a CPU that sets an accessed bit.
  * Context: vm->srcu held for reading; may sleep.
  * Return: 0 stored; EAGAIN when the value was another; EFAULT when it is not
- * writable memory.
+ * writable memory; EROFS in a read-only slot.
  */
 int mkvm_cmpxchg_guest(struct mkvm *vm, gpa_t gpa, u64 old, u64 new, unsigned int size)
 {
 	unsigned int left;
-	void __user *p = mkvm_gpa_to_user(vm, gpa, &left);
 	u32 old32 = old;
+	void __user *p;
 	bool done;
+	int r;
 
-	if (!p || gpa & (size - 1))
+	r = mkvm_gpa_to_writable(vm, gpa, &p, &left);
+	if (r)
+		return r;
+	if (gpa & (size - 1))
 		return -EFAULT;
 	if (!user_access_begin(p, size))
 		return -EFAULT;

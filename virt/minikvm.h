@@ -11,6 +11,7 @@
  *     vm->lock
  *       vm->slots_lock
  *         vm->srcu (read side)
+ *           vm->coalesced.lock
  *           mmap_lock (taken by get_user_pages, and by callers of the notifier)
  *             vm->mmu_lock
  *
@@ -91,6 +92,8 @@ struct mkvm_memslots {
  * @slots_lock:		serialises changes of the memory slots
  * @memslots:		read under @srcu, replaced under @slots_lock
  * @slots_generation:	counts the replacements, after each
+ * @coalesced:		see coalesced.c; its zones are replaced under @slots_lock and read under
+ *			@srcu, its lock is for the ring
  * @srcu:		readers of @memslots may sleep (page faults)
  * @notifier:		host page-table changes reach us here
  * @mmu_lock:		second-level page tables: read to install, write to remove;
@@ -115,6 +118,11 @@ struct mkvm {
 	struct mkvm_memslots __rcu *memslots;
 	u64 slots_generation;
 	struct srcu_struct srcu;
+	struct {
+		struct mkvm_zones __rcu *zones;
+		struct kvm_coalesced_mmio_ring *ring;
+		spinlock_t lock;
+	} coalesced;
 
 	struct mmu_notifier notifier;
 	rwlock_t mmu_lock;
@@ -253,6 +261,13 @@ static inline unsigned long mkvm_slot_hva(const struct mkvm_memslot *slot, gfn_t
 {
 	return slot->hva + ((gfn - slot->base_gfn) << PAGE_SHIFT);
 }
+
+/* coalesced.c */
+int mkvm_coalesced_init(struct mkvm *vm);
+void mkvm_coalesced_free(struct mkvm *vm);
+int mkvm_ioctl_coalesced(struct mkvm *vm, const struct kvm_coalesced_mmio_zone __user *arg,
+			 bool add);
+bool mkvm_coalesce(struct mkvm *vm, bool pio, u64 addr, const void *data, unsigned int len);
 
 /* notifier.c */
 int mkvm_notifier_register(struct mkvm *vm);

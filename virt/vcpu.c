@@ -69,6 +69,8 @@ static vm_fault_t mkvm_vcpu_fault(struct vm_fault *vmf)
 
 	if (vmf->pgoff == 0)
 		page = virt_to_page(vcpu->run);
+	else if (vmf->pgoff == MKVM_COALESCED_PAGE_OFFSET)
+		page = virt_to_page(vcpu->vm->coalesced.ring);
 	else
 		page = mkvm_arch_vcpu_mmap_page(vcpu, vmf->pgoff);
 	if (!page)

@@ -36,9 +36,12 @@ static struct mkvm *mkvm_vm_create(unsigned long type)
 	r = mkvm_memslots_init(vm);
 	if (r)
 		goto out_srcu;
-	r = mkvm_arch_vm_init(vm, type);
+	r = mkvm_coalesced_init(vm);
 	if (r)
 		goto out_memslots;
+	r = mkvm_arch_vm_init(vm, type);
+	if (r)
+		goto out_coalesced;
 	/* Last: the callbacks use everything above. */
 	r = mkvm_notifier_register(vm);
 	if (r)
@@ -47,6 +50,8 @@ static struct mkvm *mkvm_vm_create(unsigned long type)
 
 out_arch:
 	mkvm_arch_vm_destroy(vm);
+out_coalesced:
+	mkvm_coalesced_free(vm);
 out_memslots:
 	mkvm_memslots_free(vm);
 out_srcu:
@@ -67,6 +72,7 @@ static void mkvm_vm_destroy(struct mkvm *vm)
 	for (i = 0; i < vm->nr_vcpus; i++)
 		mkvm_vcpu_destroy(vm->vcpus[i]);
 	mkvm_arch_vm_destroy(vm);
+	mkvm_coalesced_free(vm);
 	mkvm_memslots_free(vm);
 	cleanup_srcu_struct(&vm->srcu);
 	mmdrop(vm->mm);
@@ -122,6 +128,10 @@ static long mkvm_vm_ioctl(struct file *file, unsigned int ioctl, unsigned long a
 		return mkvm_vcpu_create_fd(vm, arg);
 	case KVM_SET_USER_MEMORY_REGION:
 		return mkvm_vm_set_user_memory_region(vm, (void __user *)arg);
+	case KVM_REGISTER_COALESCED_MMIO:
+		return mkvm_ioctl_coalesced(vm, (void __user *)arg, true);
+	case KVM_UNREGISTER_COALESCED_MMIO:
+		return mkvm_ioctl_coalesced(vm, (void __user *)arg, false);
 	case KVM_CHECK_EXTENSION:
 		return mkvm_arch_check_extension(vm, arg);
 	default:

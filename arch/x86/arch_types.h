@@ -21,9 +21,10 @@ struct vmx_vcpu;
 
 /* Size of the exit counters: SVM has exit codes up to 0xa7, and some from 0x400 on. */
 #define MKVM_ARCH_NR_EXITS		176
-/* The run struct, then the page for port I/O data. */
-#define MKVM_ARCH_VCPU_MMAP_PAGES	2
+/* The run struct, the page for port I/O data, the ring of coalesced writes. */
+#define MKVM_ARCH_VCPU_MMAP_PAGES	3
 #define MKVM_PIO_PAGE_OFFSET		1
+#define MKVM_COALESCED_PAGE_OFFSET	2
 
 /**
  * enum mkvm_reg - index into mkvm_vcpu_arch.regs

@@ -94,6 +94,9 @@ static mkvm_run_t mkvm_mmio_next(struct mkvm_vcpu *vcpu)
 
 		if (!frag->device)
 			continue;
+		if (mmio->op.is_write &&
+		    mkvm_coalesce(vcpu->vm, false, frag->gpa, data, frag->len))
+			continue;
 
 		run->exit_reason = KVM_EXIT_MMIO;
 		run->mmio.phys_addr = frag->gpa;
@@ -121,6 +124,7 @@ static int mkvm_mmio_split(struct mkvm_vcpu *vcpu, struct x86_fault *fault)
 	u32 access = mmio->op.is_write ? GWALK_WRITE : 0;
 	unsigned int left = mmio->op.size;
 	u64 gla = mmio->op.gla;
+	const struct mkvm_memslot *slot;
 	struct gwalk_result res;
 	int r;
 
@@ -136,7 +140,9 @@ static int mkvm_mmio_split(struct mkvm_vcpu *vcpu, struct x86_fault *fault)
 		}
 		frag->gpa = res.gpa;
 		frag->len = min_t(unsigned int, left, PAGE_SIZE - offset_in_page(gla));
-		frag->device = !mkvm_gfn_to_slot(vcpu->vm, res.gpa >> PAGE_SHIFT);
+		slot = mkvm_gfn_to_slot(vcpu->vm, res.gpa >> PAGE_SHIFT);
+		frag->device = !slot ||
+			       (mmio->op.is_write && slot->flags & KVM_MEM_READONLY);
 		gla += frag->len;
 		left -= frag->len;
 	}

@@ -15,9 +15,12 @@
  *   VM            KVM_CREATE_VCPU KVM_CHECK_EXTENSION
  *                 KVM_SET_USER_MEMORY_REGION KVM_SET_TSS_ADDR
  *                 KVM_SET_IDENTITY_MAP_ADDR KVM_ENABLE_CAP
+ *                 KVM_REGISTER_COALESCED_MMIO KVM_UNREGISTER_COALESCED_MMIO
  *   vCPU          KVM_RUN KVM_GET_REGS KVM_SET_REGS KVM_GET_SREGS KVM_SET_SREGS
  *                 KVM_GET_FPU KVM_SET_FPU KVM_GET_MSRS KVM_SET_MSRS
  *                 KVM_SET_CPUID2 KVM_GET_MP_STATE KVM_SET_MP_STATE
+ *                 KVM_INTERRUPT KVM_NMI KVM_GET_VCPU_EVENTS
+ *                 KVM_SET_VCPU_EVENTS KVM_SET_GUEST_DEBUG
  *
  * minikvm adds no ioctl and no capability of its own so far. When it does, they
  * are declared below with a documented number that KVM does not use.

@@ -13,16 +13,18 @@
 #include "tdp.h"
 
 /*
- * Get the page behind @hva, writable if possible. Sleeps.
+ * Get the page behind @hva, for a read-only slot (@readonly) to read, else writable if possible.
+ * Sleeps.
  * Return: 0, or EFAULT and the like when the process could not access it either.
  */
-static int mkvm_get_page(unsigned long hva, bool write, struct page **page, bool *writable)
+static int mkvm_get_page(unsigned long hva, bool write, bool readonly, struct page **page,
+			 bool *writable)
 {
 	long r;
 
 	/* Mostly the host has it writable already: then a write needs no second fault. */
-	*writable = true;
-	if (get_user_pages_fast_only(hva, 1, FOLL_WRITE, page) == 1)
+	*writable = !readonly;
+	if (get_user_pages_fast_only(hva, 1, readonly ? 0 : FOLL_WRITE, page) == 1)
 		return 0;
 
 	*writable = write;
@@ -50,7 +52,7 @@ static int mkvm_map_fault(struct mkvm_vcpu *vcpu, const struct mkvm_memslot *slo
 	seq = READ_ONCE(vm->inval_seq);
 	/* The sequence first, then the page: see virt/notifier.c. */
 	smp_rmb();
-	r = mkvm_get_page(hva, write, &page, &writable);
+	r = mkvm_get_page(hva, write, slot->flags & KVM_MEM_READONLY, &page, &writable);
 	if (r)
 		return r;
 
@@ -75,7 +77,7 @@ static int mkvm_map_fault(struct mkvm_vcpu *vcpu, const struct mkvm_memslot *slo
  * @fault: MKVM_FAULT_* bits
  *
  * Return: %MKVM_RUN_GUEST (mapped, or to be tried again), what mkvm_handle_mmio() says for an
- * address without memory, or an error: EFAULT when the memory is not there in the
+ * address without memory and for a write to a read-only slot, or an error: EFAULT when the memory is not there in the
  * process, or not writable.
  */
 mkvm_run_t mkvm_handle_page_fault(struct mkvm_vcpu *vcpu, gpa_t gpa, u32 fault)
@@ -84,7 +86,7 @@ mkvm_run_t mkvm_handle_page_fault(struct mkvm_vcpu *vcpu, gpa_t gpa, u32 fault)
 	const struct mkvm_memslot *slot = mkvm_gfn_to_slot(vcpu->vm, gfn);
 	int r;
 
-	if (!slot)
+	if (!slot || (fault & MKVM_FAULT_WRITE && slot->flags & KVM_MEM_READONLY))
 		return mkvm_handle_mmio(vcpu, gpa);
 
 	if (slot->flags & MKVM_SLOT_INVALID)
