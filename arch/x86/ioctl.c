@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The ioctls of virt/arch.h for x86: one switch for each type of file, and what is too small for
+ * a file of its own.
+ */
+#include <linux/uaccess.h>
+
+#include "x86.h"
+
+/* --- The device ------------------------------------------------------------------------ */
+
+/* See virt/arch.h. */
+long mkvm_arch_dev_ioctl(unsigned int ioctl, unsigned long arg)
+{
+	switch (ioctl) {
+	case KVM_GET_SUPPORTED_CPUID:
+		return mkvm_get_supported_cpuid((void __user *)arg);
+	case KVM_GET_MSR_INDEX_LIST:
+		return mkvm_get_msr_index_list((void __user *)arg);
+	default:
+		return -EINVAL;
+	}
+}
+
+/* --- A VM ------------------------------------------------------------------------------- */
+
+/*
+ * Both addresses are for CPUs that cannot run real mode natively. Unrestricted guests
+ * (required here) do not need the pages; the rules for the ioctls stay KVM's.
+ */
+static long mkvm_set_tss_addr(unsigned long addr)
+{
+	return addr > (unsigned int)(-3 * PAGE_SIZE) ? -EINVAL : 0;
+}
+
+static long mkvm_set_identity_map_addr(struct mkvm *vm, u64 __user *arg)
+{
+	u64 addr;
+	long r = 0;
+
+	mutex_lock(&vm->lock);
+	if (vm->nr_vcpus)
+		r = -EINVAL;
+	else if (copy_from_user(&addr, arg, sizeof(addr)))
+		r = -EFAULT;
+	mutex_unlock(&vm->lock);
+	return r;
+}
+
+static long mkvm_vm_enable_cap(struct mkvm *vm, const struct kvm_enable_cap __user *arg)
+{
+	struct kvm_enable_cap cap;
+
+	if (copy_from_user(&cap, arg, sizeof(cap)))
+		return -EFAULT;
+	if (cap.flags)
+		return -EINVAL;
+
+	switch (cap.cap) {
+	case KVM_CAP_DISABLE_QUIRKS2:
+		if (cap.args[0] & ~(u64)MKVM_QUIRKS)
+			return -EINVAL;
+		WRITE_ONCE(vm->arch.disabled_quirks, cap.args[0]);
+		return 0;
+	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
+		WRITE_ONCE(vm->arch.triple_fault_event, cap.args[0]);
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+/* See virt/arch.h. */
+long mkvm_arch_vm_ioctl(struct mkvm *vm, unsigned int ioctl, unsigned long arg)
+{
+	switch (ioctl) {
+	case KVM_SET_TSS_ADDR:
+		return mkvm_set_tss_addr(arg);
+	case KVM_SET_IDENTITY_MAP_ADDR:
+		return mkvm_set_identity_map_addr(vm, (u64 __user *)arg);
+	case KVM_ENABLE_CAP:
+		return mkvm_vm_enable_cap(vm, (struct kvm_enable_cap __user *)arg);
+	default:
+		return -ENOTTY;
+	}
+}
+
+/* --- A vCPU ------------------------------------------------------------------------------ */
+
+static long mkvm_get_mp_state(struct kvm_mp_state __user *arg)
+{
+	/* Without an APIC in the kernel a vCPU is what userspace makes of it: it runs. */
+	const struct kvm_mp_state state = { .mp_state = KVM_MP_STATE_RUNNABLE };
+
+	return copy_to_user(arg, &state, sizeof(state)) ? -EFAULT : 0;
+}
+
+static long mkvm_set_mp_state(const struct kvm_mp_state __user *arg)
+{
+	struct kvm_mp_state state;
+
+	if (copy_from_user(&state, arg, sizeof(state)))
+		return -EFAULT;
+	return state.mp_state == KVM_MP_STATE_RUNNABLE ? 0 : -EINVAL;
+}
+
+/* Copy a structure to or from userspace around a function of the vCPU. */
+#define MKVM_GET(vcpu, arg, type, fn)						\
+({										\
+	type val__;								\
+	long r__ = fn(vcpu, &val__);						\
+										\
+	if (!r__ && copy_to_user((void __user *)(arg), &val__, sizeof(val__)))	\
+		r__ = -EFAULT;							\
+	r__;									\
+})
+
+#define MKVM_SET(vcpu, arg, type, fn)						\
+({										\
+	type val__;								\
+										\
+	copy_from_user(&val__, (void __user *)(arg), sizeof(val__)) ?		\
+		-EFAULT : fn(vcpu, &val__);					\
+})
+
+/* The ioctls that reach state in the control block, or that may fault guest memory in. */
+static long mkvm_loaded_vcpu_ioctl(struct mkvm_vcpu *vcpu, unsigned int ioctl,
+				   unsigned long arg)
+{
+	switch (ioctl) {
+	case KVM_GET_SREGS:
+		return MKVM_GET(vcpu, arg, struct kvm_sregs, mkvm_get_sregs);
+	case KVM_SET_SREGS:
+		return MKVM_SET(vcpu, arg, struct kvm_sregs, mkvm_set_sregs);
+	case KVM_GET_MSRS:
+		return mkvm_ioctl_msrs(vcpu, (void __user *)arg, false);
+	case KVM_SET_MSRS:
+		return mkvm_ioctl_msrs(vcpu, (void __user *)arg, true);
+	case KVM_NMI:
+		return mkvm_ioctl_nmi(vcpu);
+	case KVM_GET_VCPU_EVENTS:
+		return MKVM_GET(vcpu, arg, struct kvm_vcpu_events, mkvm_get_vcpu_events);
+	case KVM_SET_VCPU_EVENTS:
+		return MKVM_SET(vcpu, arg, struct kvm_vcpu_events, mkvm_set_vcpu_events);
+	case KVM_SET_GUEST_DEBUG:
+		return MKVM_SET(vcpu, arg, struct kvm_guest_debug, mkvm_set_guest_debug);
+	default:
+		return -EINVAL;
+	}
+}
+
+/* See virt/arch.h. */
+long mkvm_arch_vcpu_ioctl(struct mkvm_vcpu *vcpu, unsigned int ioctl, unsigned long arg)
+{
+	long r;
+
+	switch (ioctl) {
+	case KVM_GET_REGS:
+		return MKVM_GET(vcpu, arg, struct kvm_regs, mkvm_get_regs);
+	case KVM_SET_REGS:
+		return MKVM_SET(vcpu, arg, struct kvm_regs, mkvm_set_regs);
+	case KVM_GET_FPU:
+		return MKVM_GET(vcpu, arg, struct kvm_fpu, mkvm_get_fpu);
+	case KVM_SET_FPU:
+		return MKVM_SET(vcpu, arg, struct kvm_fpu, mkvm_set_fpu);
+	case KVM_SET_CPUID2:
+		return mkvm_set_cpuid2(vcpu, (void __user *)arg);
+	case KVM_INTERRUPT:
+		return MKVM_SET(vcpu, arg, struct kvm_interrupt, mkvm_ioctl_interrupt);
+	case KVM_GET_MP_STATE:
+		return mkvm_get_mp_state((void __user *)arg);
+	case KVM_SET_MP_STATE:
+		return mkvm_set_mp_state((void __user *)arg);
+	default:
+		mkvm_vcpu_load(vcpu);
+		r = mkvm_loaded_vcpu_ioctl(vcpu, ioctl, arg);
+		mkvm_vcpu_put(vcpu);
+		return r;
+	}
+}
