@@ -24,6 +24,13 @@
 #define MKVM_CPUHP_MAY_FAIL	0
 #endif
 
+/* Numbers of KVM's former tracing, which the headers have lost since. */
+#ifndef KVM_TRACE_ENABLE
+#define KVM_TRACE_ENABLE	_IOW(KVMIO, 0x06, __u32)
+#define KVM_TRACE_PAUSE		_IO(KVMIO, 0x07)
+#define KVM_TRACE_DISABLE	_IO(KVMIO, 0x08)
+#endif
+
 /**
  * mkvm_immediate_exit() - does userspace want KVM_RUN to return at once?
  * @run: the shared run struct

@@ -5,6 +5,7 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 
+#include "compat.h"
 #include "minikvm.h"
 
 static long mkvm_dev_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
@@ -18,6 +19,11 @@ static long mkvm_dev_ioctl(struct file *file, unsigned int ioctl, unsigned long 
 		return mkvm_arch_check_extension(NULL, arg);
 	case KVM_GET_VCPU_MMAP_SIZE:
 		return arg ? -EINVAL : MKVM_ARCH_VCPU_MMAP_PAGES * PAGE_SIZE;
+	case KVM_TRACE_ENABLE:
+	case KVM_TRACE_PAUSE:
+	case KVM_TRACE_DISABLE:
+		/* They were KVM's once; it answers like this since. */
+		return -EOPNOTSUPP;
 	default:
 		return mkvm_arch_dev_ioctl(ioctl, arg);
 	}

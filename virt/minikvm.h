@@ -29,6 +29,7 @@
 #include <linux/preempt.h>
 #include <linux/refcount.h>
 #include <linux/rwlock.h>
+#include <linux/signal_types.h>
 #include <linux/srcu.h>
 
 #include "../uapi/linux/minikvm.h"
@@ -191,6 +192,8 @@ struct mkvm_vcpu_stat {
  * @mutex:	held by every vCPU ioctl: one thread at a time
  * @run:	page shared with userspace; never trusted for anything that was
  *		already decided
+ * @sigset:	signals that are blocked in KVM_RUN, under @mutex
+ * @sigset_active: @sigset counts; else the thread's own mask does
  * @requests:	bits of enum mkvm_request, set by anyone, cleared by the vCPU's thread
  * @mode:	see enum mkvm_vcpu_mode
  * @cpu:	CPU on which the vCPU is loaded, or was last; -1 at first
@@ -204,6 +207,8 @@ struct mkvm_vcpu {
 	int idx;
 	struct mutex mutex;
 	struct kvm_run *run;
+	sigset_t sigset;
+	bool sigset_active;
 	unsigned long requests;
 	enum mkvm_vcpu_mode mode;
 	int cpu;

@@ -4,10 +4,13 @@
  * a CPU (load and put, with the scheduler's hooks).
  */
 #include <linux/anon_inodes.h>
+#include <linux/compat.h>
 #include <linux/file.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/uaccess.h>
 
 #include "minikvm.h"
 
@@ -92,9 +95,52 @@ static int mkvm_vcpu_mmap(struct file *file, struct vm_area_struct *vma)
 	return 0;
 }
 
-static long mkvm_vcpu_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
+/* KVM_SET_SIGNAL_MASK; @compat: the caller has 32 bits. */
+static long mkvm_set_signal_mask(struct mkvm_vcpu *vcpu, struct kvm_signal_mask __user *arg,
+				 bool compat)
 {
-	struct mkvm_vcpu *vcpu = file->private_data;
+	struct kvm_signal_mask head;
+	sigset_t set;
+
+	if (!arg) {
+		vcpu->sigset_active = false;
+		return 0;
+	}
+	if (copy_from_user(&head, arg, sizeof(head)))
+		return -EFAULT;
+	if (head.len != (compat ? sizeof(compat_sigset_t) : sizeof(set)))
+		return -EINVAL;
+	if (IS_ENABLED(CONFIG_COMPAT) && compat ?
+	    get_compat_sigset(&set, (compat_sigset_t __user *)arg->sigset) :
+	    copy_from_user(&set, arg->sigset, sizeof(set)))
+		return -EFAULT;
+	sigdelsetmask(&set, sigmask(SIGKILL) | sigmask(SIGSTOP));
+	vcpu->sigset = set;
+	vcpu->sigset_active = true;
+	return 0;
+}
+
+/*
+ * KVM_RUN, under the vCPU's own signal mask if it has one. The thread's waits where pselect()
+ * keeps it too: whoever looks at the thread from outside sees what it blocks otherwise.
+ */
+static long mkvm_vcpu_run(struct mkvm_vcpu *vcpu)
+{
+	long r;
+
+	if (likely(!vcpu->sigset_active))
+		return mkvm_arch_vcpu_run(vcpu);
+
+	sigprocmask(SIG_SETMASK, &vcpu->sigset, &current->real_blocked);
+	r = mkvm_arch_vcpu_run(vcpu);
+	sigprocmask(SIG_SETMASK, &current->real_blocked, NULL);
+	sigemptyset(&current->real_blocked);
+	return r;
+}
+
+static long mkvm_vcpu_do_ioctl(struct mkvm_vcpu *vcpu, unsigned int ioctl, unsigned long arg,
+			       bool compat)
+{
 	long r;
 
 	if (vcpu->vm->mm != current->mm || READ_ONCE(vcpu->vm->dead))
@@ -106,13 +152,33 @@ static long mkvm_vcpu_ioctl(struct file *file, unsigned int ioctl, unsigned long
 	/* Killable: another thread may be in KVM_RUN for ever. */
 	if (mutex_lock_killable(&vcpu->mutex))
 		return -EINTR;
-	if (ioctl == KVM_RUN)
-		r = arg ? -EINVAL : mkvm_arch_vcpu_run(vcpu);
-	else
+	switch (ioctl) {
+	case KVM_RUN:
+		r = arg ? -EINVAL : mkvm_vcpu_run(vcpu);
+		break;
+	case KVM_SET_SIGNAL_MASK:
+		r = mkvm_set_signal_mask(vcpu, (void __user *)arg, compat);
+		break;
+	default:
 		r = mkvm_arch_vcpu_ioctl(vcpu, ioctl, arg);
+	}
 	mutex_unlock(&vcpu->mutex);
 	return r;
 }
+
+static long mkvm_vcpu_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
+{
+	return mkvm_vcpu_do_ioctl(file->private_data, ioctl, arg, false);
+}
+
+#ifdef CONFIG_COMPAT
+static long mkvm_vcpu_compat_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
+{
+	return mkvm_vcpu_do_ioctl(file->private_data, ioctl, (unsigned long)compat_ptr(arg), true);
+}
+#else
+#define mkvm_vcpu_compat_ioctl	NULL
+#endif
 
 static int mkvm_vcpu_release(struct inode *inode, struct file *file)
 {
@@ -126,8 +192,7 @@ static const struct file_operations mkvm_vcpu_fops = {
 	.owner		= THIS_MODULE,
 	.release	= mkvm_vcpu_release,
 	.unlocked_ioctl	= mkvm_vcpu_ioctl,
-	/* No structure so far differs between 32 and 64 bits. */
-	.compat_ioctl	= compat_ptr_ioctl,
+	.compat_ioctl	= mkvm_vcpu_compat_ioctl,
 	.mmap		= mkvm_vcpu_mmap,
 	.llseek		= noop_llseek,
 };
