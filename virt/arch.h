@@ -131,6 +131,16 @@ bool mkvm_arch_is_mapped(struct mkvm *vm, gfn_t start, gfn_t end);
 /* --- A vCPU --------------------------------------------------------------- */
 
 /**
+ * mkvm_arch_vcpu_precreate() - may a vCPU have this number?
+ * @vm: the VM, its lock held
+ * @id: below %MKVM_MAX_VCPUS
+ *
+ * Called before anything else is looked at or allocated.
+ * Return: 0 or EINVAL.
+ */
+int mkvm_arch_vcpu_precreate(struct mkvm *vm, u32 id);
+
+/**
  * mkvm_arch_vcpu_create() - initialise vcpu->arch and reset the vCPU
  * @vcpu: virt's members are valid; not yet visible to anybody
  *

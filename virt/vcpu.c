@@ -285,7 +285,7 @@ static int mkvm_vcpu_install(struct mkvm *vm, struct mkvm_vcpu *vcpu)
 /**
  * mkvm_vcpu_create_fd() - KVM_CREATE_VCPU
  * @vm: the VM
- * @id: number of the vCPU, below %MKVM_MAX_VCPUS
+ * @id: number of the vCPU, below %MKVM_MAX_VCPUS and what the architecture permits
  *
  * Return: a file descriptor; EINVAL (id or number of vCPUs too large), EEXIST,
  * ENOMEM, EMFILE.
@@ -303,6 +303,9 @@ int mkvm_vcpu_create_fd(struct mkvm *vm, u32 id)
 		r = -EINVAL;
 		goto out;
 	}
+	r = mkvm_arch_vcpu_precreate(vm, id);
+	if (r)
+		goto out;
 	if (mkvm_vcpu_id_taken(vm, id)) {
 		r = -EEXIST;
 		goto out;

@@ -121,6 +121,15 @@ static atomic64_t mkvm_vcpu_serial = ATOMIC64_INIT(0);
 static DEFINE_PER_CPU(u64, mkvm_last_serial);
 
 /* See virt/arch.h. */
+int mkvm_arch_vcpu_precreate(struct mkvm *vm, u32 id)
+{
+	/* From now on the limit is what it is. */
+	if (!vm->arch.max_vcpu_ids)
+		vm->arch.max_vcpu_ids = MKVM_MAX_VCPUS;
+	return id < vm->arch.max_vcpu_ids ? 0 : -EINVAL;
+}
+
+/* See virt/arch.h. */
 int mkvm_arch_vcpu_create(struct mkvm_vcpu *vcpu)
 {
 	int r;

@@ -354,6 +354,9 @@ struct mkvm_vcpu_arch {
  * struct mkvm_arch - the x86 part of a VM
  * @tdp_root:	top table of the second-level paging structures
  * @tsc_offset:	what vCPUs start with, so that their TSCs agree
+ * @boot_cpu_id: the vCPU that is the bootstrap processor. Lock: vm->lock; constant once there is
+ *	a vCPU
+ * @max_vcpu_ids: vCPU numbers are below it; 0: not chosen yet. Lock: as @boot_cpu_id
  * @disabled_quirks: KVM_X86_QUIRK_* that userspace has turned off. Lock: none, one word
  * @triple_fault_event: KVM_CAP_X86_TRIPLE_FAULT_EVENT is on. Likewise
  * @dumped:	the state of a vCPU was printed once already
@@ -361,6 +364,8 @@ struct mkvm_vcpu_arch {
 struct mkvm_arch {
 	u64 *tdp_root;
 	u64 tsc_offset;
+	u32 boot_cpu_id;
+	u32 max_vcpu_ids;
 	u64 disabled_quirks;
 	bool triple_fault_event;
 	unsigned long dumped;

@@ -47,6 +47,38 @@ static long mkvm_set_identity_map_addr(struct mkvm *vm, u64 __user *arg)
 	return r;
 }
 
+/* As in Linux 6.11; earlier ones take any number, and the VM has no bootstrap processor then. */
+static long mkvm_set_boot_cpu_id(struct mkvm *vm, unsigned long id)
+{
+	long r = 0;
+
+	mutex_lock(&vm->lock);
+	if (vm->nr_vcpus)
+		r = -EBUSY;
+	else if (id > (vm->arch.max_vcpu_ids ?: MKVM_MAX_VCPUS))
+		r = -EINVAL;
+	else
+		vm->arch.boot_cpu_id = id;
+	mutex_unlock(&vm->lock);
+	return r;
+}
+
+/* Can be chosen once; to say the same again is no error. */
+static long mkvm_set_max_vcpu_id(struct mkvm *vm, u64 max)
+{
+	long r = 0;
+
+	if (max > MKVM_MAX_VCPUS)
+		return -EINVAL;
+	mutex_lock(&vm->lock);
+	if (!vm->arch.max_vcpu_ids)
+		vm->arch.max_vcpu_ids = max;
+	else if (vm->arch.max_vcpu_ids != max)
+		r = -EINVAL;
+	mutex_unlock(&vm->lock);
+	return r;
+}
+
 static long mkvm_vm_enable_cap(struct mkvm *vm, const struct kvm_enable_cap __user *arg)
 {
 	struct kvm_enable_cap cap;
@@ -65,6 +97,8 @@ static long mkvm_vm_enable_cap(struct mkvm *vm, const struct kvm_enable_cap __us
 	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
 		WRITE_ONCE(vm->arch.triple_fault_event, cap.args[0]);
 		return 0;
+	case KVM_CAP_MAX_VCPU_ID:
+		return mkvm_set_max_vcpu_id(vm, cap.args[0]);
 	default:
 		return -EINVAL;
 	}
@@ -78,6 +112,8 @@ long mkvm_arch_vm_ioctl(struct mkvm *vm, unsigned int ioctl, unsigned long arg)
 		return mkvm_set_tss_addr(arg);
 	case KVM_SET_IDENTITY_MAP_ADDR:
 		return mkvm_set_identity_map_addr(vm, (u64 __user *)arg);
+	case KVM_SET_BOOT_CPU_ID:
+		return mkvm_set_boot_cpu_id(vm, arg);
 	case KVM_ENABLE_CAP:
 		return mkvm_vm_enable_cap(vm, (struct kvm_enable_cap __user *)arg);
 	default:

@@ -305,7 +305,7 @@ void mkvm_vcpu_reset(struct mkvm_vcpu *vcpu)
 	mkvm_reset_debug(vcpu);
 	arch->pkru = 0;
 	arch->apic_base = APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_ENABLE |
-			  (vcpu->id == 0 ? MSR_IA32_APICBASE_BSP : 0);
+			  (vcpu->id == vcpu->vm->arch.boot_cpu_id ? MSR_IA32_APICBASE_BSP : 0);
 	mkvm_msr_reset(vcpu);
 
 	mkvm_ops->vcpu_reset(vcpu);
