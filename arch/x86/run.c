@@ -325,9 +325,6 @@ static int mkvm_read_run_struct(struct mkvm_vcpu *vcpu)
 	u64 cr8 = READ_ONCE(vcpu->run->cr8);
 	bool irq_window = READ_ONCE(vcpu->run->request_interrupt_window);
 
-	/* There are no register sets to synchronise. */
-	if (READ_ONCE(vcpu->run->kvm_valid_regs) || READ_ONCE(vcpu->run->kvm_dirty_regs))
-		return -EINVAL;
 	/* Without an APIC in the kernel the task priority is userspace's. */
 	if (cr8 & ~0xfull)
 		return -EINVAL;
@@ -339,13 +336,11 @@ static int mkvm_read_run_struct(struct mkvm_vcpu *vcpu)
 	return 0;
 }
 
-/* See virt/arch.h. */
-int mkvm_arch_vcpu_run(struct mkvm_vcpu *vcpu)
+static int mkvm_run_vcpu(struct mkvm_vcpu *vcpu)
 {
 	mkvm_run_t ret;
 	int r;
 
-	vcpu->run->flags = 0;
 	r = mkvm_read_run_struct(vcpu);
 	if (r)
 		return r;
@@ -367,4 +362,24 @@ int mkvm_arch_vcpu_run(struct mkvm_vcpu *vcpu)
 	if (!ret.code)
 		vcpu->stat.user_exits++;
 	return ret.code;
+}
+
+/* See virt/arch.h. */
+int mkvm_arch_vcpu_run(struct mkvm_vcpu *vcpu)
+{
+	u64 valid = READ_ONCE(vcpu->run->kvm_valid_regs);
+	u64 dirty = READ_ONCE(vcpu->run->kvm_dirty_regs);
+	int r;
+
+	vcpu->run->flags = 0;
+	if (likely(!(valid | dirty)))
+		return mkvm_run_vcpu(vcpu);
+
+	if ((valid | dirty) & ~(u64)mkvm_sync_fields())
+		return -EINVAL;
+	r = dirty ? mkvm_sync_load(vcpu, dirty) : 0;
+	if (!r)
+		r = mkvm_run_vcpu(vcpu);
+	mkvm_sync_store(vcpu, valid);
+	return r;
 }

@@ -175,6 +175,11 @@ mkvm_run_t mkvm_handle_skip(struct mkvm_vcpu *vcpu);
 mkvm_run_t mkvm_handle_mwait(struct mkvm_vcpu *vcpu);
 mkvm_run_t mkvm_handle_task_switch(struct mkvm_vcpu *vcpu);
 
+/* --- sync.c -------------------------------------------------------------------- */
+u32 mkvm_sync_fields(void);
+int mkvm_sync_load(struct mkvm_vcpu *vcpu, u32 dirty);
+void mkvm_sync_store(struct mkvm_vcpu *vcpu, u32 valid);
+
 /* --- extension.c --------------------------------------------------------------- */
 int mkvm_extension(unsigned long cap);
 
