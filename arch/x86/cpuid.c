@@ -61,7 +61,8 @@ static u32 mkvm_features[NCAPINTS] = {
 /* The legacy region and the header: what is always in an XSAVE area. */
 #define MKVM_XSAVE_MIN_SIZE	(512 + 64)
 
-static u64 mkvm_supported_xcr0;
+/* The state components that guests may use on this machine. */
+u64 mkvm_supported_xcr0 __ro_after_init;
 /* Where each state component ends in an XSAVE area; CPUID 0xd, a slow instruction. */
 static u32 mkvm_xsave_end[20] __ro_after_init;
 
@@ -349,7 +350,49 @@ out:
 	return r;
 }
 
-/* --- KVM_SET_CPUID2 -------------------------------------------------------------------- */
+/**
+ * mkvm_get_emulated_cpuid() - KVM_GET_EMULATED_CPUID: what a guest may be shown although the CPU
+ * lacks it, because it is emulated
+ * @arg: header with the number of entries there is room for, then the entries, with zero padding
+ *
+ * No instruction that the CPU lacks is emulated: KVM's leaves, without a feature in them.
+ *
+ * Return: 0 with nent set to what was written; EINVAL: padding that is not 0, or not to be read;
+ * E2BIG, EFAULT.
+ */
+int mkvm_get_emulated_cpuid(struct kvm_cpuid2 __user *arg)
+{
+	static const struct kvm_cpuid_entry2 entries[] = {
+		{ .function = 0, .eax = 7 },
+		{ .function = 1 },
+		{ .function = 7, .flags = INDEXED },
+	};
+	struct kvm_cpuid2 head;
+	u32 pad[3];
+	u32 i;
+
+	if (copy_from_user(&head, arg, sizeof(head)))
+		return -EFAULT;
+	if (!head.nent)
+		return -E2BIG;
+
+	head.nent = min_t(u32, head.nent, MKVM_MAX_CPUID);
+	for (i = 0; i < head.nent; i++)
+		if (copy_from_user(pad, arg->entries[i].padding, sizeof(pad)) ||
+		    memchr_inv(pad, 0, sizeof(pad)))
+			return -EINVAL;
+	/* As in KVM, where room is left over although nothing follows. */
+	if (head.nent <= ARRAY_SIZE(entries))
+		return -E2BIG;
+
+	head.nent = ARRAY_SIZE(entries);
+	if (copy_to_user(arg->entries, entries, sizeof(entries)) ||
+	    copy_to_user(arg, &head, sizeof(head)))
+		return -EFAULT;
+	return 0;
+}
+
+/* --- KVM_SET_CPUID, KVM_SET_CPUID2, KVM_GET_CPUID2 ---------------------------------------- */
 
 static struct kvm_cpuid_entry2 *cpuid_find(struct kvm_cpuid_entry2 *entries, unsigned int nent,
 					   u32 function, u32 index)
@@ -384,8 +427,9 @@ static void cpuid_set_bit(u32 *reg, u32 bit, bool on)
 	*reg = on ? *reg | bit : *reg & ~bit;
 }
 
-/* Size of an XSAVE area in the standard format for some components. */
-static u32 mkvm_xsave_size(u64 xcr0)
+/** mkvm_xsave_size() - size of an XSAVE area in the standard format
+ * @xcr0: the state components in it */
+u32 mkvm_xsave_size(u64 xcr0)
 {
 	u32 size = MKVM_XSAVE_MIN_SIZE;
 	unsigned int i;
@@ -495,6 +539,42 @@ static bool cpuid_valid(struct kvm_cpuid_entry2 *entries, unsigned int nent)
 	return !width || width == 48 || width == 57;
 }
 
+static bool cpuid_same(const struct kvm_cpuid_entry2 *a, const struct kvm_cpuid_entry2 *b,
+		       unsigned int nent)
+{
+	unsigned int i;
+
+	for (i = 0; i < nent; i++)
+		if (memcmp(&a[i], &b[i], offsetof(struct kvm_cpuid_entry2, padding)))
+			return false;
+	return true;
+}
+
+/* Give the vCPU the entries, which may be NULL for none; they are freed when they are refused. */
+static int cpuid_replace(struct mkvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries,
+			 unsigned int nent)
+{
+	int r = -EINVAL;
+
+	cpuid_update(vcpu, entries, nent);
+	if (vcpu->arch.has_run) {
+		/* What the guest has seen cannot change; saying it again can. */
+		if (nent == vcpu->arch.cpuid_nent && cpuid_same(entries, vcpu->arch.cpuid, nent))
+			r = 0;
+		goto out;
+	}
+	if (!cpuid_valid(entries, nent))
+		goto out;
+
+	swap(vcpu->arch.cpuid, entries);
+	vcpu->arch.cpuid_nent = nent;
+	mkvm_cpuid_apply(vcpu);
+	r = 0;
+out:
+	kvfree(entries);
+	return r;
+}
+
 /**
  * mkvm_set_cpuid2() - KVM_SET_CPUID2
  * @vcpu: the vCPU
@@ -506,7 +586,6 @@ int mkvm_set_cpuid2(struct mkvm_vcpu *vcpu, struct kvm_cpuid2 __user *arg)
 {
 	struct kvm_cpuid_entry2 *entries = NULL;
 	struct kvm_cpuid2 head;
-	int r = -EINVAL;
 
 	if (copy_from_user(&head, arg, sizeof(head)))
 		return -EFAULT;
@@ -518,25 +597,67 @@ int mkvm_set_cpuid2(struct mkvm_vcpu *vcpu, struct kvm_cpuid2 __user *arg)
 		if (IS_ERR(entries))
 			return PTR_ERR(entries);
 	}
+	return cpuid_replace(vcpu, entries, head.nent);
+}
 
-	cpuid_update(vcpu, entries, head.nent);
-	if (vcpu->arch.has_run) {
-		/* What the guest has seen cannot change; saying it again can. */
-		if (head.nent == vcpu->arch.cpuid_nent &&
-		    !memcmp(entries, vcpu->arch.cpuid, head.nent * sizeof(*entries)))
-			r = 0;
-		goto out;
+/**
+ * mkvm_set_cpuid() - KVM_SET_CPUID: the old form, entries without an index
+ * @vcpu: the vCPU
+ * @arg: header with the number of entries, then the entries
+ * Return: as mkvm_set_cpuid2().
+ */
+int mkvm_set_cpuid(struct mkvm_vcpu *vcpu, struct kvm_cpuid __user *arg)
+{
+	struct kvm_cpuid_entry2 *entries = NULL;
+	struct kvm_cpuid_entry *old = NULL;
+	struct kvm_cpuid head;
+	u32 i;
+
+	if (copy_from_user(&head, arg, sizeof(head)))
+		return -EFAULT;
+	if (head.nent > MKVM_MAX_CPUID)
+		return -E2BIG;
+	if (head.nent) {
+		old = vmemdup_user(arg->entries, array_size(sizeof(*old), head.nent));
+		if (IS_ERR(old))
+			return PTR_ERR(old);
+		entries = kvcalloc(head.nent, sizeof(*entries), GFP_KERNEL_ACCOUNT);
+		if (!entries) {
+			kvfree(old);
+			return -ENOMEM;
+		}
 	}
-	if (!cpuid_valid(entries, head.nent))
-		goto out;
+	for (i = 0; i < head.nent; i++) {
+		entries[i].function = old[i].function;
+		entries[i].eax = old[i].eax;
+		entries[i].ebx = old[i].ebx;
+		entries[i].ecx = old[i].ecx;
+		entries[i].edx = old[i].edx;
+	}
+	kvfree(old);
+	return cpuid_replace(vcpu, entries, head.nent);
+}
 
-	swap(vcpu->arch.cpuid, entries);
-	vcpu->arch.cpuid_nent = head.nent;
-	mkvm_cpuid_apply(vcpu);
-	r = 0;
-out:
-	kvfree(entries);
-	return r;
+/**
+ * mkvm_get_cpuid2() - KVM_GET_CPUID2: the vCPU's entries as the guest sees them now
+ * @vcpu: the vCPU
+ * @arg: header with the number of entries there is room for, then the entries
+ * Return: 0 with nent set to their number; E2BIG, when there are more, nothing written; EFAULT.
+ */
+int mkvm_get_cpuid2(struct mkvm_vcpu *vcpu, struct kvm_cpuid2 __user *arg)
+{
+	struct kvm_cpuid2 head;
+
+	if (copy_from_user(&head, arg, sizeof(head)))
+		return -EFAULT;
+	if (head.nent < vcpu->arch.cpuid_nent)
+		return -E2BIG;
+	head.nent = vcpu->arch.cpuid_nent;
+	if (copy_to_user(arg->entries, vcpu->arch.cpuid,
+			 head.nent * sizeof(*vcpu->arch.cpuid)) ||
+	    copy_to_user(arg, &head, sizeof(head)))
+		return -EFAULT;
+	return 0;
 }
 
 /* --- The instruction --------------------------------------------------------------------- */

@@ -4,6 +4,7 @@
  * access them do. (SDM, "Control Registers".)
  */
 #include <linux/types.h>
+#include <asm/cpufeature.h>
 #include <asm/fpu/xcr.h>
 #include <asm/processor-flags.h>
 #include <asm/trapnr.h>
@@ -57,7 +58,7 @@ bool mkvm_xcr0_valid(struct mkvm_vcpu *vcpu, u64 xcr0)
 {
 	u64 avx512 = xcr0 & XFEATURE_MASK_AVX512;
 
-	if (!(xcr0 & XFEATURE_MASK_FP) || xcr0 & ~vcpu->arch.xcr0_allowed)
+	if (!(xcr0 & XFEATURE_MASK_FP) || xcr0 & ~(vcpu->arch.xcr0_allowed | XFEATURE_MASK_FP))
 		return false;
 	if ((xcr0 & XFEATURE_MASK_YMM) && !(xcr0 & XFEATURE_MASK_SSE))
 		return false;
@@ -449,4 +450,47 @@ mkvm_run_t mkvm_handle_xsetbv(struct mkvm_vcpu *vcpu)
 	mkvm_cpuid_update(vcpu);
 	mkvm_skip_instruction(vcpu);
 	return MKVM_RUN_GUEST;
+}
+
+/* --- The ioctls ------------------------------------------------------------------- */
+
+/**
+ * mkvm_get_xcrs() - KVM_GET_XCRS
+ * @vcpu: the vCPU
+ * @xcrs: result: XCR0, or nothing on a host without XSAVE
+ * Return: 0.
+ */
+int mkvm_get_xcrs(struct mkvm_vcpu *vcpu, struct kvm_xcrs *xcrs)
+{
+	memset(xcrs, 0, sizeof(*xcrs));
+	if (!boot_cpu_has(X86_FEATURE_XSAVE))
+		return 0;
+	xcrs->nr_xcrs = 1;
+	xcrs->xcrs[0].xcr = XCR_XFEATURE_ENABLED_MASK;
+	xcrs->xcrs[0].value = vcpu->arch.xcr0;
+	return 0;
+}
+
+/**
+ * mkvm_set_xcrs() - KVM_SET_XCRS
+ * @vcpu: the vCPU
+ * @xcrs: registers; the first XCR0 counts, others are not looked at
+ * Return: 0, or EINVAL: no XSAVE, more than 16 registers, flags, or a value that XSETBV refuses.
+ */
+int mkvm_set_xcrs(struct mkvm_vcpu *vcpu, const struct kvm_xcrs *xcrs)
+{
+	unsigned int i;
+
+	if (!boot_cpu_has(X86_FEATURE_XSAVE) || xcrs->nr_xcrs > KVM_MAX_XCRS || xcrs->flags)
+		return -EINVAL;
+	for (i = 0; i < xcrs->nr_xcrs; i++) {
+		if (xcrs->xcrs[i].xcr != XCR_XFEATURE_ENABLED_MASK)
+			continue;
+		if (!mkvm_xcr0_valid(vcpu, xcrs->xcrs[i].value))
+			return -EINVAL;
+		vcpu->arch.xcr0 = xcrs->xcrs[i].value;
+		mkvm_cpuid_update(vcpu);
+		break;
+	}
+	return 0;
 }

@@ -228,6 +228,38 @@ mkvm_run_t mkvm_handle_mov_dr(struct mkvm_vcpu *vcpu, unsigned int dr, enum mkvm
 	return mkvm_complete_insn(vcpu, mkvm_write_dr(vcpu, dr, val));
 }
 
+/**
+ * mkvm_get_debugregs() - KVM_GET_DEBUGREGS
+ * @vcpu: the vCPU
+ * @regs: result
+ * Return: 0.
+ */
+int mkvm_get_debugregs(struct mkvm_vcpu *vcpu, struct kvm_debugregs *regs)
+{
+	memset(regs, 0, sizeof(*regs));
+	memcpy(regs->db, vcpu->arch.db, sizeof(regs->db));
+	regs->dr6 = vcpu->arch.dr6;
+	regs->dr7 = vcpu->arch.dr7;
+	return 0;
+}
+
+/**
+ * mkvm_set_debugregs() - KVM_SET_DEBUGREGS
+ * @vcpu: the vCPU
+ * @regs: new values; fixed bits are taken as they come, as in KVM
+ * Return: 0, or EINVAL: flags, or DR6 or DR7 with a bit above 31; nothing has changed.
+ */
+int mkvm_set_debugregs(struct mkvm_vcpu *vcpu, const struct kvm_debugregs *regs)
+{
+	if (regs->flags || regs->dr6 >> 32 || regs->dr7 >> 32)
+		return -EINVAL;
+	memcpy(vcpu->arch.db, regs->db, sizeof(regs->db));
+	vcpu->arch.dr6 = regs->dr6;
+	vcpu->arch.dr7 = regs->dr7;
+	mkvm_update_breakpoints(vcpu);
+	return 0;
+}
+
 /* --- KVM_SET_GUEST_DEBUG ------------------------------------------------------------------------- */
 
 /**

@@ -31,6 +31,22 @@ static int ext_nr_vcpus(void)
 	return min_t(int, num_online_cpus(), MKVM_MAX_VCPUS);
 }
 
+static int ext_xcrs(void)
+{
+	return boot_cpu_has(X86_FEATURE_XSAVE);
+}
+
+static int ext_sync_regs(void)
+{
+	return mkvm_sync_fields();
+}
+
+/* Bytes of an image: never less than struct kvm_xsave. */
+static int ext_xsave2(void)
+{
+	return max_t(u32, mkvm_xsave_size(mkvm_supported_xcr0), sizeof(struct kvm_xsave));
+}
+
 static const struct extension extensions[] = {
 	{ KVM_CAP_HLT, 1, NULL, "arch/x86/run.c", "abi_vcpu_test.c" },
 	{ KVM_CAP_USER_MEMORY, 1, NULL, "virt/memslot.c", "abi_vm_test.c" },
@@ -53,6 +69,15 @@ static const struct extension extensions[] = {
 	{ KVM_CAP_DESTROY_MEMORY_REGION_WORKS, 1, NULL, "virt/memslot.c", "mem_test.c" },
 	{ KVM_CAP_JOIN_MEMORY_REGIONS_WORKS, 1, NULL, "virt/memslot.c", "mem_test.c" },
 	{ KVM_CAP_SET_IDENTITY_MAP_ADDR, 1, NULL, "arch/x86/ioctl.c", "abi_vm_test.c" },
+	{ KVM_CAP_DEBUGREGS, 1, NULL, "arch/x86/cr.c", "state_test.c" },
+	{ KVM_CAP_ENABLE_CAP, 1, NULL, "arch/x86/ioctl.c", "state_test.c" },
+	{ KVM_CAP_XSAVE, 1, NULL, "arch/x86/fpu.c", "state_test.c" },
+	{ KVM_CAP_XCRS, 0, ext_xcrs, "arch/x86/cr.c", "state_test.c" },
+	{ KVM_CAP_SYNC_REGS, 0, ext_sync_regs, "arch/x86/sync.c", "sync_regs_test.c" },
+	{ KVM_CAP_SET_BOOT_CPU_ID, 1, NULL, "arch/x86/ioctl.c", "state_test.c" },
+	{ KVM_CAP_EXT_EMUL_CPUID, 1, NULL, "arch/x86/cpuid.c", "state_test.c" },
+	{ KVM_CAP_SREGS2, 1, NULL, "arch/x86/regs.c", "state_test.c" },
+	{ KVM_CAP_XSAVE2, 0, ext_xsave2, "arch/x86/fpu.c", "state_test.c" },
 	{ KVM_CAP_INTERNAL_ERROR_DATA, 1, NULL, "arch/x86/run.c", "mmio_test.c" },
 	{ KVM_CAP_MAX_VCPUS, MKVM_MAX_VCPUS, NULL, "virt/vcpu.c", "abi_vm_test.c" },
 	{ KVM_CAP_CHECK_EXTENSION_VM, 1, NULL, "virt/vm.c", "abi_device_test.c" },

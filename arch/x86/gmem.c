@@ -41,19 +41,9 @@ int mkvm_translate(struct mkvm_vcpu *vcpu, u64 gva, u32 access, struct gwalk_res
 	return mkvm_translate_path(vcpu, gva, access, res, NULL);
 }
 
-/**
- * mkvm_translate_path() - mkvm_translate() that also says how it got there
- * @vcpu: the vCPU, loaded; vm->srcu held
- * @gva: linear address
- * @access: GWALK_* flags
- * @res: see gwalk()
- * @path: the entries that were used; NULL: not wanted
- * Return: as gwalk().
- */
-int mkvm_translate_path(struct mkvm_vcpu *vcpu, u64 gva, u32 access, struct gwalk_result *res,
-			struct gwalk_path *path)
+static void mkvm_walk_ctx(struct mkvm_vcpu *vcpu, struct gwalk_ctx *ctx)
 {
-	struct gwalk_ctx ctx = {
+	*ctx = (struct gwalk_ctx){
 		.ops = &mkvm_walk_ops,
 		.priv = vcpu,
 		.cr0 = vcpu->arch.cr0,
@@ -67,15 +57,66 @@ int mkvm_translate_path(struct mkvm_vcpu *vcpu, u64 gva, u32 access, struct gwal
 		.gbpages = true,
 		.amd = mkvm_caps.amd,
 		.pkru = vcpu->arch.pkru,
-		.path = path,
 	};
+	if (mkvm_caps.pdptrs && mkvm_is_pae_paging(vcpu))
+		ctx->pdptrs = mkvm_pdptrs(vcpu);
+}
 
+/**
+ * mkvm_translate_path() - mkvm_translate() that also says how it got there
+ * @vcpu: the vCPU, loaded; vm->srcu held
+ * @gva: linear address
+ * @access: GWALK_* flags
+ * @res: see gwalk()
+ * @path: the entries that were used; NULL: not wanted
+ * Return: as gwalk().
+ */
+int mkvm_translate_path(struct mkvm_vcpu *vcpu, u64 gva, u32 access, struct gwalk_result *res,
+			struct gwalk_path *path)
+{
+	struct gwalk_ctx ctx;
+
+	mkvm_walk_ctx(vcpu, &ctx);
+	ctx.path = path;
 	/* Linear addresses wrap at 4 GiB outside 64-bit mode. */
 	if (unlikely(gva >> 32) && !mkvm_is_64bit(vcpu))
 		gva = (u32)gva;
-	if (mkvm_caps.pdptrs && mkvm_is_pae_paging(vcpu))
-		ctx.pdptrs = mkvm_pdptrs(vcpu);
 	return gwalk(&ctx, gva, access, res);
+}
+
+/* A look from outside, which leaves accessed flags alone. */
+static const struct gwalk_ops mkvm_look_ops = {
+	.read = mkvm_walk_read,
+};
+
+/**
+ * mkvm_ioctl_translate() - KVM_TRANSLATE: a read by the guest's supervisor
+ * @vcpu: the vCPU, loaded
+ * @tr: linear address; result
+ *
+ * Return: 0, also when the guest maps nothing there: then valid is 0. The other two answers
+ * are KVM's constants.
+ */
+int mkvm_ioctl_translate(struct mkvm_vcpu *vcpu, struct kvm_translation *tr)
+{
+	struct gwalk_result res = { .gpa = tr->linear_address };
+	struct gwalk_ctx ctx;
+	int idx, r = 0;
+
+	mkvm_walk_ctx(vcpu, &ctx);
+	ctx.ops = &mkvm_look_ops;
+	ctx.cpl = 0;
+	/* Without paging the address is the answer as it is. */
+	if (mkvm_is_paging(vcpu)) {
+		idx = srcu_read_lock(&vcpu->vm->srcu);
+		r = gwalk(&ctx, tr->linear_address, 0, &res);
+		srcu_read_unlock(&vcpu->vm->srcu, idx);
+	}
+	tr->physical_address = r ? ~0ull : res.gpa;
+	tr->valid = !r;
+	tr->writeable = 1;
+	tr->usermode = 0;
+	return 0;
 }
 
 /**

@@ -15,6 +15,8 @@ long mkvm_arch_dev_ioctl(unsigned int ioctl, unsigned long arg)
 	switch (ioctl) {
 	case KVM_GET_SUPPORTED_CPUID:
 		return mkvm_get_supported_cpuid((void __user *)arg);
+	case KVM_GET_EMULATED_CPUID:
+		return mkvm_get_emulated_cpuid((void __user *)arg);
 	case KVM_GET_MSR_INDEX_LIST:
 		return mkvm_get_msr_index_list((void __user *)arg);
 	default:
@@ -140,6 +142,27 @@ static long mkvm_set_mp_state(const struct kvm_mp_state __user *arg)
 	return state.mp_state == KVM_MP_STATE_RUNNABLE ? 0 : -EINVAL;
 }
 
+/* There is no capability to enable on a vCPU. */
+static long mkvm_vcpu_enable_cap(const struct kvm_enable_cap __user *arg)
+{
+	struct kvm_enable_cap cap;
+
+	return copy_from_user(&cap, arg, sizeof(cap)) ? -EFAULT : -EINVAL;
+}
+
+static long mkvm_vcpu_translate(struct mkvm_vcpu *vcpu, struct kvm_translation __user *arg)
+{
+	struct kvm_translation tr;
+	long r;
+
+	if (copy_from_user(&tr, arg, sizeof(tr)))
+		return -EFAULT;
+	r = mkvm_ioctl_translate(vcpu, &tr);
+	if (!r && copy_to_user(arg, &tr, sizeof(tr)))
+		r = -EFAULT;
+	return r;
+}
+
 /* Copy a structure to or from userspace around a function of the vCPU. */
 #define MKVM_GET(vcpu, arg, type, fn)						\
 ({										\
@@ -168,6 +191,12 @@ static long mkvm_loaded_vcpu_ioctl(struct mkvm_vcpu *vcpu, unsigned int ioctl,
 		return MKVM_GET(vcpu, arg, struct kvm_sregs, mkvm_get_sregs);
 	case KVM_SET_SREGS:
 		return MKVM_SET(vcpu, arg, struct kvm_sregs, mkvm_set_sregs);
+	case KVM_GET_SREGS2:
+		return MKVM_GET(vcpu, arg, struct kvm_sregs2, mkvm_get_sregs2);
+	case KVM_SET_SREGS2:
+		return MKVM_SET(vcpu, arg, struct kvm_sregs2, mkvm_set_sregs2);
+	case KVM_TRANSLATE:
+		return mkvm_vcpu_translate(vcpu, (void __user *)arg);
 	case KVM_GET_MSRS:
 		return mkvm_ioctl_msrs(vcpu, (void __user *)arg, false);
 	case KVM_SET_MSRS:
@@ -199,6 +228,24 @@ long mkvm_arch_vcpu_ioctl(struct mkvm_vcpu *vcpu, unsigned int ioctl, unsigned l
 		return MKVM_GET(vcpu, arg, struct kvm_fpu, mkvm_get_fpu);
 	case KVM_SET_FPU:
 		return MKVM_SET(vcpu, arg, struct kvm_fpu, mkvm_set_fpu);
+	case KVM_GET_XSAVE:
+		return mkvm_get_xsave(vcpu, (void __user *)arg);
+	case KVM_GET_XSAVE2:
+		return mkvm_get_xsave2(vcpu, (void __user *)arg);
+	case KVM_SET_XSAVE:
+		return mkvm_set_xsave(vcpu, (void __user *)arg);
+	case KVM_GET_XCRS:
+		return MKVM_GET(vcpu, arg, struct kvm_xcrs, mkvm_get_xcrs);
+	case KVM_SET_XCRS:
+		return MKVM_SET(vcpu, arg, struct kvm_xcrs, mkvm_set_xcrs);
+	case KVM_GET_DEBUGREGS:
+		return MKVM_GET(vcpu, arg, struct kvm_debugregs, mkvm_get_debugregs);
+	case KVM_SET_DEBUGREGS:
+		return MKVM_SET(vcpu, arg, struct kvm_debugregs, mkvm_set_debugregs);
+	case KVM_SET_CPUID:
+		return mkvm_set_cpuid(vcpu, (void __user *)arg);
+	case KVM_GET_CPUID2:
+		return mkvm_get_cpuid2(vcpu, (void __user *)arg);
 	case KVM_SET_CPUID2:
 		return mkvm_set_cpuid2(vcpu, (void __user *)arg);
 	case KVM_INTERRUPT:
@@ -207,6 +254,8 @@ long mkvm_arch_vcpu_ioctl(struct mkvm_vcpu *vcpu, unsigned int ioctl, unsigned l
 		return mkvm_get_mp_state((void __user *)arg);
 	case KVM_SET_MP_STATE:
 		return mkvm_set_mp_state((void __user *)arg);
+	case KVM_ENABLE_CAP:
+		return mkvm_vcpu_enable_cap((void __user *)arg);
 	default:
 		mkvm_vcpu_load(vcpu);
 		r = mkvm_loaded_vcpu_ioctl(vcpu, ioctl, arg);

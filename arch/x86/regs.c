@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Guest registers as userspace sees them: KVM_{GET,SET}_{REGS,SREGS}, and the state
+ * Guest registers as userspace sees them: KVM_{GET,SET}_{REGS,SREGS,SREGS2}, and the state
  * after reset.
  */
 #include <asm/apicdef.h>
@@ -122,17 +122,9 @@ static void mkvm_set_table(struct mkvm_vcpu *vcpu, enum mkvm_seg seg, const stru
 	mkvm_ops->set_segment(vcpu, seg, &s);
 }
 
-/**
- * mkvm_get_sregs() - KVM_GET_SREGS
- * @vcpu: the vCPU, loaded
- * @sregs: result
- * Return: 0.
- */
-int mkvm_get_sregs(struct mkvm_vcpu *vcpu, struct kvm_sregs *sregs)
+/* All but the interrupt, of which struct kvm_sregs2 knows nothing. */
+static void mkvm_get_sregs_common(struct mkvm_vcpu *vcpu, struct kvm_sregs *sregs)
 {
-	int irq;
-
-	memset(sregs, 0, sizeof(*sregs));
 	mkvm_ops->get_segment(vcpu, MKVM_SEG_CS, &sregs->cs);
 	mkvm_ops->get_segment(vcpu, MKVM_SEG_DS, &sregs->ds);
 	mkvm_ops->get_segment(vcpu, MKVM_SEG_ES, &sregs->es);
@@ -150,6 +142,20 @@ int mkvm_get_sregs(struct mkvm_vcpu *vcpu, struct kvm_sregs *sregs)
 	sregs->cr8 = vcpu->arch.cr8;
 	sregs->efer = vcpu->arch.efer;
 	sregs->apic_base = vcpu->arch.apic_base;
+}
+
+/**
+ * mkvm_get_sregs() - KVM_GET_SREGS
+ * @vcpu: the vCPU, loaded
+ * @sregs: result
+ * Return: 0.
+ */
+int mkvm_get_sregs(struct mkvm_vcpu *vcpu, struct kvm_sregs *sregs)
+{
+	int irq;
+
+	memset(sregs, 0, sizeof(*sregs));
+	mkvm_get_sregs_common(vcpu, sregs);
 
 	irq = mkvm_pending_irq(vcpu);
 	if (irq >= 0)
@@ -185,18 +191,11 @@ bool mkvm_apic_base_valid(struct mkvm_vcpu *vcpu, u64 base)
 	return !(base & reserved);
 }
 
-/**
- * mkvm_set_sregs() - KVM_SET_SREGS
- * @vcpu: the vCPU, loaded
- * @sregs: new values
- *
- * Return: 0, or EINVAL when control registers contradict each other or use a bit that the
- * vCPU's CPUID does not have; then nothing has changed.
- */
-int mkvm_set_sregs(struct mkvm_vcpu *vcpu, const struct kvm_sregs *sregs)
+/* What mkvm_set_sregs() and mkvm_set_sregs2() do alike. */
+static int mkvm_set_sregs_common(struct mkvm_vcpu *vcpu, const struct kvm_sregs *sregs,
+				 bool load_pdptrs)
 {
 	struct kvm_segment cs;
-	int irq;
 
 	if (!mkvm_sregs_valid(vcpu, sregs) ||
 	    !mkvm_apic_base_valid(vcpu, sregs->apic_base))
@@ -229,13 +228,87 @@ int mkvm_set_sregs(struct mkvm_vcpu *vcpu, const struct kvm_sregs *sregs)
 	mkvm_ops->set_segment(vcpu, MKVM_SEG_LDTR, &sregs->ldt);
 
 	/* Where they are not in memory the old ones stay, as in KVM. */
-	if (mkvm_is_pae_paging(vcpu))
+	if (load_pdptrs && mkvm_is_pae_paging(vcpu))
 		mkvm_load_pdptrs(vcpu, sregs->cr3);
 	mkvm_make_request(vcpu, MKVM_REQ_TLB_FLUSH);
+	return 0;
+}
+
+/**
+ * mkvm_set_sregs() - KVM_SET_SREGS
+ * @vcpu: the vCPU, loaded
+ * @sregs: new values
+ *
+ * Return: 0, or EINVAL when control registers contradict each other or use a bit that the
+ * vCPU's CPUID does not have; then nothing has changed.
+ */
+int mkvm_set_sregs(struct mkvm_vcpu *vcpu, const struct kvm_sregs *sregs)
+{
+	int irq, r;
+
+	r = mkvm_set_sregs_common(vcpu, sregs, true);
+	if (r)
+		return r;
 
 	irq = find_first_bit((const unsigned long *)sregs->interrupt_bitmap, 256);
 	if (irq < 256)
 		mkvm_set_irq(vcpu, irq);
+	return 0;
+}
+
+/* Up to its flags, which take the place of the interrupt, struct kvm_sregs2 is struct kvm_sregs. */
+static_assert(offsetof(struct kvm_sregs2, flags) == offsetof(struct kvm_sregs, interrupt_bitmap));
+static_assert(offsetof(struct kvm_sregs2, apic_base) == offsetof(struct kvm_sregs, apic_base));
+static_assert(sizeof(struct kvm_sregs2) >= sizeof(struct kvm_sregs));
+
+/**
+ * mkvm_get_sregs2() - KVM_GET_SREGS2
+ * @vcpu: the vCPU, loaded, in its VM's mm
+ * @sregs: result; with the page-directory pointers when the vCPU uses PAE paging
+ * Return: 0.
+ */
+int mkvm_get_sregs2(struct mkvm_vcpu *vcpu, struct kvm_sregs2 *sregs)
+{
+	memset(sregs, 0, sizeof(*sregs));
+	mkvm_get_sregs_common(vcpu, (struct kvm_sregs *)sregs);
+	if (!mkvm_is_pae_paging(vcpu))
+		return 0;
+
+	/* AMD has no registers for them: after an entry they are what is in memory. */
+	if (mkvm_caps.pdptrs)
+		mkvm_pdptrs(vcpu);
+	else if (!(vcpu->arch.regs_dirty & BIT(MKVM_STATE_PDPTRS)))
+		mkvm_load_pdptrs(vcpu, sregs->cr3);
+	memcpy(sregs->pdptrs, vcpu->arch.pdptrs, sizeof(sregs->pdptrs));
+	sregs->flags = KVM_SREGS2_FLAGS_PDPTRS_VALID;
+	return 0;
+}
+
+/**
+ * mkvm_set_sregs2() - KVM_SET_SREGS2
+ * @vcpu: the vCPU, loaded, in its VM's mm
+ * @sregs: new values; the page-directory pointers come with it when its flags say so, and else
+ *	from memory
+ *
+ * Return: 0, or EINVAL: an unknown flag, pointers without PAE paging, or as mkvm_set_sregs();
+ * nothing has changed.
+ */
+int mkvm_set_sregs2(struct mkvm_vcpu *vcpu, const struct kvm_sregs2 *sregs)
+{
+	bool pae = sregs->cr0 & X86_CR0_PG && sregs->cr4 & X86_CR4_PAE &&
+		   !(sregs->efer & EFER_LMA);
+	bool given = sregs->flags & KVM_SREGS2_FLAGS_PDPTRS_VALID;
+	int r;
+
+	if (sregs->flags & ~(u64)KVM_SREGS2_FLAGS_PDPTRS_VALID || (given && !pae))
+		return -EINVAL;
+	r = mkvm_set_sregs_common(vcpu, (const struct kvm_sregs *)sregs, !given);
+	if (r)
+		return r;
+	if (given) {
+		memcpy(vcpu->arch.pdptrs, sregs->pdptrs, sizeof(vcpu->arch.pdptrs));
+		mkvm_mark_dirty(vcpu, MKVM_STATE_PDPTRS);
+	}
 	return 0;
 }
 

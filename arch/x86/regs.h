@@ -207,5 +207,7 @@ int mkvm_get_regs(struct mkvm_vcpu *vcpu, struct kvm_regs *regs);
 int mkvm_set_regs(struct mkvm_vcpu *vcpu, const struct kvm_regs *regs);
 int mkvm_get_sregs(struct mkvm_vcpu *vcpu, struct kvm_sregs *sregs);
 int mkvm_set_sregs(struct mkvm_vcpu *vcpu, const struct kvm_sregs *sregs);
+int mkvm_get_sregs2(struct mkvm_vcpu *vcpu, struct kvm_sregs2 *sregs);
+int mkvm_set_sregs2(struct mkvm_vcpu *vcpu, const struct kvm_sregs2 *sregs);
 
 #endif

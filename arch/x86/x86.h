@@ -15,9 +15,14 @@ struct gwalk_path;
 struct gwalk_result;
 
 /* --- cpuid.c ---------------------------------------------------------------- */
+extern u64 mkvm_supported_xcr0;
 void mkvm_cpuid_init(void);
+u32 mkvm_xsave_size(u64 xcr0);
 int mkvm_get_supported_cpuid(struct kvm_cpuid2 __user *arg);
+int mkvm_get_emulated_cpuid(struct kvm_cpuid2 __user *arg);
+int mkvm_set_cpuid(struct mkvm_vcpu *vcpu, struct kvm_cpuid __user *arg);
 int mkvm_set_cpuid2(struct mkvm_vcpu *vcpu, struct kvm_cpuid2 __user *arg);
+int mkvm_get_cpuid2(struct mkvm_vcpu *vcpu, struct kvm_cpuid2 __user *arg);
 void mkvm_cpuid_apply(struct mkvm_vcpu *vcpu);
 void mkvm_cpuid_update(struct mkvm_vcpu *vcpu);
 const struct kvm_cpuid_entry2 *mkvm_find_cpuid(struct mkvm_vcpu *vcpu, u32 function,
@@ -51,6 +56,8 @@ mkvm_run_t mkvm_handle_lmsw(struct mkvm_vcpu *vcpu, u16 source);
 mkvm_run_t mkvm_handle_lmsw_insn(struct mkvm_vcpu *vcpu, const struct x86_insn *insn);
 mkvm_run_t mkvm_handle_smsw_insn(struct mkvm_vcpu *vcpu, const struct x86_insn *insn);
 mkvm_run_t mkvm_handle_xsetbv(struct mkvm_vcpu *vcpu);
+int mkvm_get_xcrs(struct mkvm_vcpu *vcpu, struct kvm_xcrs *xcrs);
+int mkvm_set_xcrs(struct mkvm_vcpu *vcpu, const struct kvm_xcrs *xcrs);
 mkvm_run_t mkvm_complete_insn(struct mkvm_vcpu *vcpu, int err);
 
 /* --- debug.c: debug registers, and debugging from outside -------------------- */
@@ -65,6 +72,8 @@ void mkvm_set_db(struct mkvm_vcpu *vcpu, unsigned int dr, u64 val);
 mkvm_run_t mkvm_handle_mov_dr(struct mkvm_vcpu *vcpu, unsigned int dr, enum mkvm_reg reg,
 			      bool to_dr);
 mkvm_run_t mkvm_handle_db(struct mkvm_vcpu *vcpu, u64 dr6_bits);
+int mkvm_get_debugregs(struct mkvm_vcpu *vcpu, struct kvm_debugregs *regs);
+int mkvm_set_debugregs(struct mkvm_vcpu *vcpu, const struct kvm_debugregs *regs);
 mkvm_run_t mkvm_handle_bp(struct mkvm_vcpu *vcpu, unsigned int insn_len);
 mkvm_run_t mkvm_report_step(struct mkvm_vcpu *vcpu);
 void mkvm_prepare_step(struct mkvm_vcpu *vcpu);
@@ -93,6 +102,7 @@ int mkvm_set_vcpu_events(struct mkvm_vcpu *vcpu, const struct kvm_vcpu_events *e
 int mkvm_translate(struct mkvm_vcpu *vcpu, u64 gva, u32 access, struct gwalk_result *res);
 int mkvm_translate_path(struct mkvm_vcpu *vcpu, u64 gva, u32 access, struct gwalk_result *res,
 			struct gwalk_path *path);
+int mkvm_ioctl_translate(struct mkvm_vcpu *vcpu, struct kvm_translation *tr);
 int mkvm_read_gva(struct mkvm_vcpu *vcpu, u64 gva, u32 access, void *data,
 		  unsigned int len, struct x86_fault *fault);
 int mkvm_write_gva(struct mkvm_vcpu *vcpu, u64 gva, const void *data, unsigned int len,
@@ -164,6 +174,9 @@ void mkvm_fpu_destroy(struct mkvm_vcpu *vcpu);
 u64 mkvm_host_xcr0(void);
 int mkvm_get_fpu(struct mkvm_vcpu *vcpu, struct kvm_fpu *fpu);
 int mkvm_set_fpu(struct mkvm_vcpu *vcpu, const struct kvm_fpu *fpu);
+long mkvm_get_xsave(struct mkvm_vcpu *vcpu, void __user *arg);
+long mkvm_get_xsave2(struct mkvm_vcpu *vcpu, void __user *arg);
+long mkvm_set_xsave(struct mkvm_vcpu *vcpu, const void __user *arg);
 
 /* --- run.c ------------------------------------------------------------------- */
 mkvm_run_t mkvm_internal_error(struct mkvm_vcpu *vcpu, u32 suberror, unsigned int ndata,
