@@ -197,9 +197,19 @@ static const struct cap_row caps[] = {
 	CAP(READONLY_MEM, 1, 1, "mem_test: read_only_slot"),
 	CAP(COALESCED_MMIO, 2, 2, "coalesced_test"),
 	CAP(COALESCED_PIO, 1, 1, "coalesced_test: ports"),
+	CAP(DEBUGREGS, 1, 1, "state_test: debugregs"),
+	CAP(ENABLE_CAP, 1, 1, "state_test: enable_cap_on_a_vcpu"),
+	CAP(XSAVE, 1, 1, "state_test: xsave"),
+	CAP(XCRS, 0, 1, "state_test: xcrs"),
+	CAP(SYNC_REGS, 3, 3, "sync_regs_test"),
+	CAP(SET_BOOT_CPU_ID, 1, 1, "state_test: boot_cpu_id"),
+	CAP(EXT_EMUL_CPUID, 1, 1, "state_test: emulated_cpuid"),
+	CAP(SREGS2, 1, 1, "state_test: sregs2"),
+	CAP(XSAVE2, 4096, 16384, "state_test: xsave2"),
 };
 
-#define CAP_WALK 400
+/* Numbers below this one; Linux 6.12 has got to 240. */
+#define CAP_WALK 401
 
 static const struct cap_row *cap_find(unsigned int cap)
 {
