@@ -157,12 +157,18 @@ static inline const char *machine_init(struct machine *m)
  * Guest code. GUEST(name, "instructions") defines the array name[] and its
  * end; GUEST_LOAD(m, name) copies it to MACHINE_CODE.
  */
+#ifdef __x86_64__
+#define GUEST_OWN_CODE	".code64\n"
+#else
+#define GUEST_OWN_CODE	".code32\n"
+#endif
+
 #define GUEST(name, code)						\
 	asm(".pushsection .rodata, \"a\"\n"				\
 	    ".code16\n"							\
 	    #name ": " code "\n"					\
 	    #name "_end:\n"						\
-	    ".code64\n"							\
+	    GUEST_OWN_CODE						\
 	    ".popsection\n");						\
 	extern const uint8_t name[], name##_end[]
 
