@@ -46,10 +46,28 @@ static void sync_store_sregs(struct mkvm_vcpu *vcpu, struct kvm_sync_regs *regs)
 	mkvm_vcpu_put(vcpu);
 }
 
+static int sync_load_events(struct mkvm_vcpu *vcpu, const struct kvm_sync_regs *regs)
+{
+	int r;
+
+	mkvm_vcpu_load(vcpu);
+	r = mkvm_set_vcpu_events(vcpu, &regs->events);
+	mkvm_vcpu_put(vcpu);
+	return r;
+}
+
+static void sync_store_events(struct mkvm_vcpu *vcpu, struct kvm_sync_regs *regs)
+{
+	mkvm_vcpu_load(vcpu);
+	mkvm_get_vcpu_events(vcpu, &regs->events);
+	mkvm_vcpu_put(vcpu);
+}
+
 /* In the order in which they are loaded. */
 static const struct sync_set sync_sets[] = {
 	{ KVM_SYNC_X86_REGS, sync_load_regs, sync_store_regs },
 	{ KVM_SYNC_X86_SREGS, sync_load_sregs, sync_store_sregs },
+	{ KVM_SYNC_X86_EVENTS, sync_load_events, sync_store_events },
 };
 
 /** mkvm_sync_fields() - the sets that exist, KVM_SYNC_X86_* bits */
