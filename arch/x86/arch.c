@@ -103,8 +103,7 @@ int mkvm_arch_vm_init(struct mkvm *vm, unsigned long type)
 {
 	if (type)
 		return -EINVAL;
-	/* The guest's time starts with the VM, for all its vCPUs alike. */
-	vm->arch.tsc_offset = -rdtsc();
+	mkvm_tsc_vm_init(vm);
 	return mkvm_tdp_init(vm);
 }
 

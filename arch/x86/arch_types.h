@@ -9,6 +9,7 @@
 
 #include <linux/kvm.h>
 #include <linux/kvm_types.h>
+#include <linux/spinlock_types.h>
 #include <linux/types.h>
 #include <asm/fpu/types.h>
 
@@ -230,6 +231,45 @@ struct mkvm_mmio {
 	u8 cur;
 };
 
+/* As in KVM: banks of the machine-check architecture, of four registers each. */
+#define MKVM_MCE_BANKS	32
+
+/**
+ * struct mkvm_msrs - MSRs that hold what was written, see msr_table in msr.c
+ * @misc_enable: IA32_MISC_ENABLE
+ * @bios_sign:	IA32_BIOS_SIGN_ID, the microcode's revision
+ * @smi_count:	MSR_SMI_COUNT
+ * @feat_ctl:	IA32_FEATURE_CONTROL
+ * @platform_info: MSR_PLATFORM_INFO
+ * @arch_capabilities: IA32_ARCH_CAPABILITIES
+ * @misc_features: MISC_FEATURES_ENABLES; not 0: CPUID faults above CPL 0
+ * @power_ctl:	IA32_POWER_CTL
+ * @mcg_status:	IA32_MCG_STATUS
+ * @mcg_ext_ctl: IA32_MCG_EXT_CTL
+ * @mce_bank:	IA32_MCi_CTL, _STATUS, _ADDR, _MISC
+ * @hwcr:	HWCR
+ * @osvw_length: OSVW_ID_LENGTH
+ * @osvw_status: OSVW_STATUS
+ * @de_cfg:	DE_CFG
+ */
+struct mkvm_msrs {
+	u64 misc_enable;
+	u64 bios_sign;
+	u64 smi_count;
+	u64 feat_ctl;
+	u64 platform_info;
+	u64 arch_capabilities;
+	u64 misc_features;
+	u64 power_ctl;
+	u64 mcg_status;
+	u64 mcg_ext_ctl;
+	u64 mce_bank[4 * MKVM_MCE_BANKS];
+	u64 hwcr;
+	u64 osvw_length;
+	u64 osvw_status;
+	u64 de_cfg;
+};
+
 /**
  * struct mkvm_vcpu_arch - the x86 part of a vCPU
  *
@@ -254,11 +294,11 @@ struct mkvm_mmio {
  * @eff_dr7:	likewise
  * @debug:	the debugger's wishes
  * @apic_base:	IA32_APIC_BASE; the APIC itself is userspace's
- * @misc_enable: IA32_MISC_ENABLE
- * @bios_sign:	IA32_BIOS_SIGN_ID, the microcode's revision
+ * @msr:	MSRs that are kept
  * @mtrr:	memory type range registers: kept, without effect (EPT says write-back)
  * @tsc_offset:	guest TSC less host TSC
  * @tsc_adjust:	IA32_TSC_ADJUST
+ * @tsc_khz:	rate of the guest's TSC, that of the host within a tolerance
  * @event:	to inject at the next entry
  * @nmi_pending: NMIs that wait behind it, at most 2
  * @irq_pending: an interrupt from userspace waits, too
@@ -307,8 +347,7 @@ struct mkvm_vcpu_arch {
 	struct mkvm_debug debug;
 
 	u64 apic_base;
-	u64 misc_enable;
-	u64 bios_sign;
+	struct mkvm_msrs msr;
 	struct {
 		u64 deftype;
 		u64 fixed[11];
@@ -316,6 +355,7 @@ struct mkvm_vcpu_arch {
 	} mtrr;
 	u64 tsc_offset;
 	u64 tsc_adjust;
+	u32 tsc_khz;
 
 	struct mkvm_event event;
 	u8 nmi_pending;
@@ -351,21 +391,43 @@ struct mkvm_vcpu_arch {
 };
 
 /**
+ * struct mkvm_vm_tsc - what the vCPUs' TSCs have in common, see tsc.c
+ * @lock:	guards all members but @khz
+ * @khz:	rate of vCPUs to come. Lock: none, one word
+ * @last_ns:	host time of userspace's last write to a TSC
+ * @last_write:	the value written
+ * @last_offset: the offset that came of it
+ * @last_khz:	rate of the vCPU that was written to
+ * @base_offset: offset of the first of the writes that counted as one
+ */
+struct mkvm_vm_tsc {
+	spinlock_t lock;
+	u32 khz;
+	u64 last_ns;
+	u64 last_write;
+	u64 last_offset;
+	u32 last_khz;
+	u64 base_offset;
+};
+
+/**
  * struct mkvm_arch - the x86 part of a VM
  * @tdp_root:	top table of the second-level paging structures
- * @tsc_offset:	what vCPUs start with, so that their TSCs agree
  * @boot_cpu_id: the vCPU that is the bootstrap processor. Lock: vm->lock; constant once there is
  *	a vCPU
  * @max_vcpu_ids: vCPU numbers are below it; 0: not chosen yet. Lock: as @boot_cpu_id
+ * @tsc:	keeps the vCPUs' TSCs together
+ * @hide_platform_info: the guest cannot read MSR_PLATFORM_INFO. Lock: none
  * @disabled_quirks: KVM_X86_QUIRK_* that userspace has turned off. Lock: none, one word
  * @triple_fault_event: KVM_CAP_X86_TRIPLE_FAULT_EVENT is on. Likewise
  * @dumped:	the state of a vCPU was printed once already
  */
 struct mkvm_arch {
 	u64 *tdp_root;
-	u64 tsc_offset;
 	u32 boot_cpu_id;
 	u32 max_vcpu_ids;
+	struct mkvm_vm_tsc tsc;
+	bool hide_platform_info;
 	u64 disabled_quirks;
 	bool triple_fault_event;
 	unsigned long dumped;

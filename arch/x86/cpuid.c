@@ -49,7 +49,7 @@ static u32 mkvm_features[NCAPINTS] = {
 	[CPUID_D_1_EAX] = F(XSAVEOPT) | F(XSAVEC) | F(XGETBV1),
 	[CPUID_8000_0001_EDX] =
 		F(SYSCALL) | F(NX) | F(GBPAGES) | F(RDTSCP) | F(LM),
-	[CPUID_8000_0001_ECX] = F(LAHF_LM) | F(ABM) | F(3DNOWPREFETCH),
+	[CPUID_8000_0001_ECX] = F(LAHF_LM) | F(ABM) | F(3DNOWPREFETCH) | F(OSVW),
 };
 
 /*
@@ -94,6 +94,9 @@ void __init mkvm_cpuid_init(void)
 
 	for (i = 0; i < ARRAY_SIZE(mkvm_features); i++)
 		mkvm_features[i] &= boot_cpu_data.x86_capability[i];
+	/* MSRs that need nothing of the CPU. */
+	mkvm_features[CPUID_7_0_EBX] |= F(TSC_ADJUST);
+	mkvm_features[CPUID_7_EDX] |= F(ARCH_CAPABILITIES);
 
 	/* PKRU is read and written by instructions that need the host's own CR4.PKE. */
 	mkvm_caps.pku = boot_cpu_has(X86_FEATURE_OSPKE);
@@ -422,6 +425,65 @@ const struct kvm_cpuid_entry2 *mkvm_find_cpuid(struct mkvm_vcpu *vcpu, u32 funct
 	return cpuid_find(vcpu->arch.cpuid, vcpu->arch.cpuid_nent, function, index);
 }
 
+/* Where the kernel's feature words stand in CPUID: those that somebody asks about. */
+static const struct {
+	u32 function;
+	u32 index;
+	u32 reg;
+} cpuid_words[] = {
+#define WORD(word, function, index, reg)	\
+	[word] = { function, index, offsetof(struct kvm_cpuid_entry2, reg) }
+	WORD(CPUID_1_EDX, 1, 0, edx),
+	WORD(CPUID_1_ECX, 1, 0, ecx),
+	WORD(CPUID_7_0_EBX, 7, 0, ebx),
+	WORD(CPUID_7_ECX, 7, 0, ecx),
+	WORD(CPUID_7_EDX, 7, 0, edx),
+	WORD(CPUID_D_1_EAX, 0xd, 1, eax),
+	WORD(CPUID_8000_0001_EDX, 0x80000001, 0, edx),
+	WORD(CPUID_8000_0001_ECX, 0x80000001, 0, ecx),
+#undef WORD
+};
+
+/**
+ * mkvm_guest_has() - does the vCPU's CPUID show a feature?
+ * @vcpu: the vCPU
+ * @feature: X86_FEATURE_*, of a word in cpuid_words[]
+ * Context: also with interrupts off.
+ */
+bool mkvm_guest_has(struct mkvm_vcpu *vcpu, unsigned int feature)
+{
+	unsigned int word = feature / 32;
+	const struct kvm_cpuid_entry2 *e;
+
+	if (WARN_ON_ONCE(word >= ARRAY_SIZE(cpuid_words) || !cpuid_words[word].function))
+		return false;
+	e = mkvm_find_cpuid(vcpu, cpuid_words[word].function, cpuid_words[word].index);
+	return e && *(const u32 *)((const char *)e + cpuid_words[word].reg) & BIT(feature & 31);
+}
+
+/* The vendor's name starts, in EBX of leaf 0, with these four letters. */
+static bool cpuid_vendor_is(struct mkvm_vcpu *vcpu, u32 start)
+{
+	const struct kvm_cpuid_entry2 *e = mkvm_find_cpuid(vcpu, 0, 0);
+
+	return e && e->ebx == start;
+}
+
+/** mkvm_guest_is_intel() - is the vCPU an Intel CPU, says its CPUID?
+ * @vcpu: the vCPU */
+bool mkvm_guest_is_intel(struct mkvm_vcpu *vcpu)
+{
+	return cpuid_vendor_is(vcpu, 0x756e6547 /* "Genu" */);
+}
+
+/** mkvm_guest_is_amd() - is the vCPU a CPU of AMD or Hygon, says its CPUID?
+ * @vcpu: the vCPU */
+bool mkvm_guest_is_amd(struct mkvm_vcpu *vcpu)
+{
+	return cpuid_vendor_is(vcpu, 0x68747541 /* "Auth" */) ||
+	       cpuid_vendor_is(vcpu, 0x6f677948 /* "Hygo" */);
+}
+
 static void cpuid_set_bit(u32 *reg, u32 bit, bool on)
 {
 	*reg = on ? *reg | bit : *reg & ~bit;
@@ -453,7 +515,7 @@ static void cpuid_update(struct mkvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entrie
 			      vcpu->arch.apic_base & MSR_IA32_APICBASE_ENABLE);
 		if (!mkvm_has_quirk(vcpu->vm, KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT))
 			cpuid_set_bit(&e->ecx, F(MWAIT),
-				      vcpu->arch.misc_enable & MSR_IA32_MISC_ENABLE_MWAIT);
+				      vcpu->arch.msr.misc_enable & MSR_IA32_MISC_ENABLE_MWAIT);
 	}
 	e = cpuid_find(entries, nent, 7, 0);
 	if (e)
@@ -673,7 +735,7 @@ static const struct kvm_cpuid_entry2 *cpuid_out_of_range(struct mkvm_vcpu *vcpu,
 	const struct kvm_cpuid_entry2 *top;
 	u32 range;
 
-	if (!basic || basic->ebx != 0x756e6547 /* "Genu" */)
+	if (!basic || !mkvm_guest_is_intel(vcpu))
 		return NULL;
 
 	if (function >= 0x40000000 && function <= 0x4fffffff)
@@ -703,6 +765,9 @@ mkvm_run_t mkvm_handle_cpuid(struct mkvm_vcpu *vcpu)
 	const struct kvm_cpuid_entry2 *e = mkvm_find_cpuid(vcpu, function, index);
 	static const struct kvm_cpuid_entry2 none;
 
+	/* MISC_FEATURES_ENABLES: CPUID faulting. */
+	if (unlikely(vcpu->arch.msr.misc_features) && mkvm_cpl(vcpu))
+		return mkvm_inject_gp(vcpu);
 	if (unlikely(!e))
 		e = cpuid_out_of_range(vcpu, function, index) ?: &none;
 	regs[MKVM_REG_RAX] = e->eax;

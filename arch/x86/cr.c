@@ -16,6 +16,9 @@
 			 X86_CR0_ET | X86_CR0_NE | X86_CR0_WP | X86_CR0_AM |	\
 			 X86_CR0_NW | X86_CR0_CD | X86_CR0_PG)
 
+/* All that a guest can have. */
+#define MKVM_EFER_BITS	(EFER_SCE | EFER_LME | EFER_LMA | EFER_NX)
+
 /* --- What is valid ------------------------------------------------------------- */
 
 /** mkvm_cr0_valid() - can CR0 hold a value at all?
@@ -228,15 +231,18 @@ int mkvm_set_cr4(struct mkvm_vcpu *vcpu, u64 cr4)
  * mkvm_set_efer() - WRMSR to EFER
  * @vcpu: the vCPU, loaded
  * @efer: the value; LMA keeps what it is
+ * @host: userspace asks: it may restore in any order, CPUID and CR0.PG do not bind it
  * Return: 0, or EINVAL: #GP(0), nothing changed.
  */
-int mkvm_set_efer(struct mkvm_vcpu *vcpu, u64 efer)
+int mkvm_set_efer(struct mkvm_vcpu *vcpu, u64 efer, bool host)
 {
 	u64 old = vcpu->arch.efer;
 
-	if (!mkvm_efer_valid(vcpu, efer))
+	if (efer & ~(u64)MKVM_EFER_BITS)
 		return -EINVAL;
-	if (mkvm_is_paging(vcpu) && ((old ^ efer) & EFER_LME))
+	if (!host && !mkvm_efer_valid(vcpu, efer))
+		return -EINVAL;
+	if (!host && mkvm_is_paging(vcpu) && ((old ^ efer) & EFER_LME))
 		return -EINVAL;
 	vcpu->arch.efer = (efer & ~EFER_LMA) | (old & EFER_LMA);
 	mkvm_mark_dirty(vcpu, MKVM_STATE_CRS);

@@ -85,6 +85,8 @@ static const struct extension extensions[] = {
 	{ KVM_CAP_ENABLE_CAP_VM, 1, NULL, "arch/x86/ioctl.c", "hypercall_test.c" },
 	{ KVM_CAP_DISABLE_QUIRKS2, MKVM_QUIRKS, NULL, "arch/x86/ioctl.c", "quirk_test.c" },
 	{ KVM_CAP_IMMEDIATE_EXIT, 1, NULL, "arch/x86/run.c", "abi_vcpu_test.c" },
+	{ KVM_CAP_GET_MSR_FEATURES, 1, NULL, "arch/x86/msr_ioctl.c", "msr_policy_test.c" },
+	{ KVM_CAP_MSR_PLATFORM_INFO, 1, NULL, "arch/x86/msr_ioctl.c", "msr_policy_test.c" },
 };
 
 /**

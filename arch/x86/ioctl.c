@@ -19,6 +19,10 @@ long mkvm_arch_dev_ioctl(unsigned int ioctl, unsigned long arg)
 		return mkvm_get_emulated_cpuid((void __user *)arg);
 	case KVM_GET_MSR_INDEX_LIST:
 		return mkvm_get_msr_index_list((void __user *)arg);
+	case KVM_GET_MSR_FEATURE_INDEX_LIST:
+		return mkvm_get_msr_feature_index_list((void __user *)arg);
+	case KVM_GET_MSRS:
+		return mkvm_get_msr_features((void __user *)arg);
 	default:
 		return -EINVAL;
 	}
@@ -99,6 +103,8 @@ static long mkvm_vm_enable_cap(struct mkvm *vm, const struct kvm_enable_cap __us
 	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
 		WRITE_ONCE(vm->arch.triple_fault_event, cap.args[0]);
 		return 0;
+	case KVM_CAP_MSR_PLATFORM_INFO:
+		return mkvm_msr_enable_cap(vm, &cap);
 	case KVM_CAP_MAX_VCPU_ID:
 		return mkvm_set_max_vcpu_id(vm, cap.args[0]);
 	default:

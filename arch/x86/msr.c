@@ -1,299 +1,406 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Model-specific registers: one table of all that exist for a guest. What is not in it
- * gives #GP to the guest and ends KVM_{GET,SET}_MSRS.
+ * Model-specific registers: one table of all that exist for a guest, with what is allowed to whom;
+ * RDMSR and WRMSR. What is not in the table does not exist: #GP for the guest, the end of
+ * KVM_{GET,SET}_MSRS for userspace.
+ *
+ * As in KVM an MSR of the other vendor exists too, when guests are known to read it whatever the
+ * CPU is, and reads as something harmless.
  */
-#include <linux/nospec.h>
-#include <linux/slab.h>
-#include <linux/uaccess.h>
-#include <asm/mtrr.h>
+#include <asm/mce.h>
 #include <asm/msr-index.h>
+#include <asm/mtrr.h>
 
-#include "x86.h"
+#include "msr.h"
 
-/* Who asks: the guest is bound by rules from which userspace is free. */
-enum msr_origin { MSR_GUEST, MSR_HOST };
+/* --- Ways to keep a value ------------------------------------------------------------------ */
 
-/**
- * struct msr_row - an MSR, or a range of them with the same rules
- * @first: first index
- * @last: last index
- * @flags: MSR_*
- * @get: read; data of MSR @msr. 0 or EINVAL
- * @set: write; the generic checks of @flags have passed. NULL: read-only. 0 or EINVAL
- */
-struct msr_row {
-	u32 first;
-	u32 last;
-	u32 flags;
-	int (*get)(struct mkvm_vcpu *vcpu, u32 msr, u64 *data);
-	int (*set)(struct mkvm_vcpu *vcpu, u32 msr, u64 data, enum msr_origin origin);
-};
-
-#define MSR_SAVE	BIT(0)	/* in KVM_GET_MSR_INDEX_LIST: state to save and restore */
-#define MSR_CANONICAL	BIT(1)	/* holds an address: must be canonical */
-#define MSR_TRUNCATED	BIT(2)	/* holds an address: cut to canonical when userspace sets it */
-
-/* --- Owned by the backend: in the control block or in the CPU --------------------------- */
-
-static int vendor_get(struct mkvm_vcpu *vcpu, u32 msr, u64 *data)
+static u64 *msr_kept(struct mkvm_vcpu *vcpu, const struct msr_row *row)
 {
-	return mkvm_ops->get_msr(vcpu, msr, data);
+	return (u64 *)((char *)&vcpu->arch + row->offset);
 }
 
-static int vendor_set(struct mkvm_vcpu *vcpu, u32 msr, u64 data, enum msr_origin origin)
+static int kept_get(struct mkvm_vcpu *vcpu, struct msr_access *a)
 {
-	return mkvm_ops->set_msr(vcpu, msr, data);
-}
-
-/* --- Time stamp counter ------------------------------------------------------------------- */
-
-static int tsc_get(struct mkvm_vcpu *vcpu, u32 msr, u64 *data)
-{
-	*data = rdtsc() + vcpu->arch.tsc_offset;
+	a->data = *msr_kept(vcpu, a->row);
 	return 0;
 }
 
-static void tsc_set_offset(struct mkvm_vcpu *vcpu, u64 offset)
+static int kept_set(struct mkvm_vcpu *vcpu, struct msr_access *a)
 {
-	vcpu->arch.tsc_offset = offset;
-	mkvm_mark_dirty(vcpu, MKVM_STATE_TSC_OFFSET);
-}
-
-/* A write by software shows in TSC_ADJUST; one by userspace is a new start. */
-static int tsc_set(struct mkvm_vcpu *vcpu, u32 msr, u64 data, enum msr_origin origin)
-{
-	u64 offset = data - rdtsc();
-
-	if (origin == MSR_GUEST)
-		vcpu->arch.tsc_adjust += offset - vcpu->arch.tsc_offset;
-	tsc_set_offset(vcpu, offset);
+	*msr_kept(vcpu, a->row) = a->data;
 	return 0;
 }
 
-static int tsc_adjust_get(struct mkvm_vcpu *vcpu, u32 msr, u64 *data)
+static int constant_get(struct mkvm_vcpu *vcpu, struct msr_access *a)
 {
-	*data = vcpu->arch.tsc_adjust;
+	a->data = a->row->value;
 	return 0;
 }
 
-static int tsc_adjust_set(struct mkvm_vcpu *vcpu, u32 msr, u64 data, enum msr_origin origin)
+static int ignore_set(struct mkvm_vcpu *vcpu, struct msr_access *a)
 {
-	/* Userspace restores the TSC itself, and the adjustment beside it. */
-	if (origin == MSR_GUEST)
-		tsc_set_offset(vcpu, vcpu->arch.tsc_offset + data - vcpu->arch.tsc_adjust);
-	vcpu->arch.tsc_adjust = data;
 	return 0;
 }
 
-/* --- Kept by common code -------------------------------------------------------------------- */
-
-static int efer_get(struct mkvm_vcpu *vcpu, u32 msr, u64 *data)
+/* It exists, but not now. */
+static int refuse(struct mkvm_vcpu *vcpu, struct msr_access *a)
 {
-	*data = vcpu->arch.efer;
-	return 0;
+	return -EINVAL;
 }
 
-static int efer_set(struct mkvm_vcpu *vcpu, u32 msr, u64 data, enum msr_origin origin)
+/* Owned by the backend: in the control block or in the CPU. */
+static int vendor_get(struct mkvm_vcpu *vcpu, struct msr_access *a)
 {
-	return mkvm_set_efer(vcpu, data);
+	return mkvm_ops->get_msr(vcpu, a->index, &a->data);
 }
 
-static int apic_base_get(struct mkvm_vcpu *vcpu, u32 msr, u64 *data)
+static int vendor_set(struct mkvm_vcpu *vcpu, struct msr_access *a)
 {
-	*data = vcpu->arch.apic_base;
-	return 0;
+	return mkvm_ops->set_msr(vcpu, a->index, a->data);
 }
 
-static int apic_base_set(struct mkvm_vcpu *vcpu, u32 msr, u64 data, enum msr_origin origin)
+/* --- Those with rules of their own ------------------------------------------------------------ */
+
+static int efer_set(struct mkvm_vcpu *vcpu, struct msr_access *a)
 {
-	if (!mkvm_apic_base_valid(vcpu, data))
+	return mkvm_set_efer(vcpu, a->data, a->host);
+}
+
+static int apic_base_set(struct mkvm_vcpu *vcpu, struct msr_access *a)
+{
+	if (!mkvm_apic_base_valid(vcpu, a->data))
 		return -EINVAL;
-	vcpu->arch.apic_base = data;
+	vcpu->arch.apic_base = a->data;
 	mkvm_cpuid_update(vcpu);
 	return 0;
 }
 
-static int misc_enable_get(struct mkvm_vcpu *vcpu, u32 msr, u64 *data)
-{
-	*data = vcpu->arch.misc_enable;
-	return 0;
-}
-
 /*
- * Fast strings and the limit of CPUID leaves are hints; performance monitoring and
- * branch tracing are shown as missing and stay so.
+ * Fast strings and the limit of CPUID leaves are hints; branch tracing is shown as missing and
+ * stays so; the guest's writes of the performance monitor's bit are ignored.
  */
-static int misc_enable_set(struct mkvm_vcpu *vcpu, u32 msr, u64 data, enum msr_origin origin)
+static int misc_enable_set(struct mkvm_vcpu *vcpu, struct msr_access *a)
 {
-	const u64 fixed = MSR_IA32_MISC_ENABLE_EMON | MSR_IA32_MISC_ENABLE_BTS_UNAVAIL |
-			  MSR_IA32_MISC_ENABLE_PEBS_UNAVAIL;
+	const u64 fixed = MSR_IA32_MISC_ENABLE_BTS_UNAVAIL | MSR_IA32_MISC_ENABLE_PEBS_UNAVAIL;
+	u64 old = vcpu->arch.msr.misc_enable, data = a->data;
 
-	if (origin == MSR_GUEST && (data ^ vcpu->arch.misc_enable) & fixed)
-		return -EINVAL;
-	vcpu->arch.misc_enable = data;
+	if (!a->host) {
+		if ((data ^ old) & fixed)
+			return -EINVAL;
+		data &= ~(u64)MSR_IA32_MISC_ENABLE_EMON;
+		data |= old & MSR_IA32_MISC_ENABLE_EMON;
+	}
+	vcpu->arch.msr.misc_enable = data;
 	if (!mkvm_has_quirk(vcpu->vm, KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT))
 		mkvm_cpuid_update(vcpu);
 	return 0;
 }
 
-static int bios_sign_get(struct mkvm_vcpu *vcpu, u32 msr, u64 *data)
-{
-	*data = vcpu->arch.bios_sign;
-	return 0;
-}
-
 /* The guest writes 0 before CPUID to have the revision loaded: it is there already. */
-static int bios_sign_set(struct mkvm_vcpu *vcpu, u32 msr, u64 data, enum msr_origin origin)
+static int bios_sign_set(struct mkvm_vcpu *vcpu, struct msr_access *a)
 {
-	if (origin == MSR_HOST)
-		vcpu->arch.bios_sign = data;
+	if (a->host)
+		vcpu->arch.msr.bios_sign = a->data;
 	return 0;
 }
 
-static int zero_get(struct mkvm_vcpu *vcpu, u32 msr, u64 *data)
+/* Branch tracing and single-step on branches do nothing, as in KVM; on AMD nothing is refused. */
+static int debugctl_set(struct mkvm_vcpu *vcpu, struct msr_access *a)
 {
-	*data = 0;
+	if (mkvm_caps.amd)
+		return 0;
+	return a->data & ~(u64)(DEBUGCTLMSR_BTF | DEBUGCTLMSR_LBR) ? -EINVAL : 0;
+}
+
+/* There is nothing to enable but the lock, after which the guest cannot write any more. */
+static int feat_ctl_set(struct mkvm_vcpu *vcpu, struct msr_access *a)
+{
+	if (!a->host && vcpu->arch.msr.feat_ctl & FEAT_CTL_LOCKED)
+		return -EINVAL;
+	vcpu->arch.msr.feat_ctl = a->data;
 	return 0;
 }
 
-/* Branch tracing and single-step on branches do nothing, as in KVM. */
-static int debugctl_set(struct mkvm_vcpu *vcpu, u32 msr, u64 data, enum msr_origin origin)
+static int platform_info_get(struct mkvm_vcpu *vcpu, struct msr_access *a)
 {
-	return data & ~(u64)(DEBUGCTLMSR_BTF | DEBUGCTLMSR_LBR) ? -EINVAL : 0;
-}
-
-static int ignore_set(struct mkvm_vcpu *vcpu, u32 msr, u64 data, enum msr_origin origin)
-{
+	if (!a->host && READ_ONCE(vcpu->vm->arch.hide_platform_info))
+		return -EINVAL;
+	a->data = vcpu->arch.msr.platform_info;
 	return 0;
 }
 
-/* --- Memory types ------------------------------------------------------------------------------ */
-
-#define MKVM_NR_VAR_MTRR	8
-
-/* The memory types that exist in MTRRs: UC, WC, WT, WP, WB. */
-static bool mtrr_type_valid(u8 type)
+/* CPUID faulting can be announced (PLATFORM_INFO), and used (MISC_FEATURES_ENABLES) only then. */
+static int platform_info_set(struct mkvm_vcpu *vcpu, struct msr_access *a)
 {
-	return type < 8 && (BIT(type) & 0x73);
-}
-
-static int mtrr_cap_get(struct mkvm_vcpu *vcpu, u32 msr, u64 *data)
-{
-	/* Write-combining, fixed ranges, eight variable ranges. */
-	*data = BIT(10) | BIT(8) | MKVM_NR_VAR_MTRR;
+	if (vcpu->arch.msr.misc_features && !(a->data & MSR_PLATFORM_INFO_CPUID_FAULT))
+		return -EINVAL;
+	vcpu->arch.msr.platform_info = a->data;
 	return 0;
 }
 
-static u64 *mtrr_reg(struct mkvm_vcpu *vcpu, u32 msr)
+static int misc_features_set(struct mkvm_vcpu *vcpu, struct msr_access *a)
 {
-	switch (msr) {
-	case MSR_MTRRfix64K_00000:
-		return &vcpu->arch.mtrr.fixed[0];
-	case MSR_MTRRfix16K_80000:
-	case MSR_MTRRfix16K_A0000:
-		return &vcpu->arch.mtrr.fixed[1 + array_index_nospec(msr - MSR_MTRRfix16K_80000, 2)];
-	case MSR_MTRRfix4K_C0000 ... MSR_MTRRfix4K_F8000:
-		return &vcpu->arch.mtrr.fixed[3 + array_index_nospec(msr - MSR_MTRRfix4K_C0000, 8)];
-	case MSR_MTRRdefType:
-		return &vcpu->arch.mtrr.deftype;
-	default:
-		return &vcpu->arch.mtrr.var[array_index_nospec(msr - 0x200,
-						ARRAY_SIZE(vcpu->arch.mtrr.var))];
-	}
-}
-
-static int mtrr_get(struct mkvm_vcpu *vcpu, u32 msr, u64 *data)
-{
-	*data = *mtrr_reg(vcpu, msr);
+	if (a->data && !(vcpu->arch.msr.platform_info & MSR_PLATFORM_INFO_CPUID_FAULT))
+		return -EINVAL;
+	vcpu->arch.msr.misc_features = a->data;
 	return 0;
 }
 
-static int mtrr_fixed_set(struct mkvm_vcpu *vcpu, u32 msr, u64 data, enum msr_origin origin)
+/* TSC_AUX comes with either of the instructions that read it. */
+static int tsc_aux_check(struct mkvm_vcpu *vcpu, const struct msr_access *a)
+{
+	if (!mkvm_caps.rdtscp)
+		return -EINVAL;
+	if (!a->host && !mkvm_guest_has(vcpu, X86_FEATURE_RDTSCP) &&
+	    !mkvm_guest_has(vcpu, X86_FEATURE_RDPID))
+		return -EINVAL;
+	return 0;
+}
+
+static int tsc_aux_get(struct mkvm_vcpu *vcpu, struct msr_access *a)
+{
+	return tsc_aux_check(vcpu, a) ?: vendor_get(vcpu, a);
+}
+
+/* The upper half is reserved on Intel; AMD's CPUs do not look at it. */
+static int tsc_aux_set(struct mkvm_vcpu *vcpu, struct msr_access *a)
+{
+	int r = tsc_aux_check(vcpu, a);
+
+	if (r)
+		return r;
+	if (a->data >> 32 && mkvm_guest_is_intel(vcpu))
+		return -EINVAL;
+	a->data = (u32)a->data;
+	return vendor_set(vcpu, a);
+}
+
+/* CPUID 1 EAX: family and extended family, of family 15h. */
+#define FAMILY_MASK	0x0ff00f00
+#define FAMILY_15H	0x00600f00
+
+/* AMD family 15h, models 2 to 1fh: the instruction cache's ways. */
+static int f15h_ic_cfg_get(struct mkvm_vcpu *vcpu, struct msr_access *a)
+{
+	const struct kvm_cpuid_entry2 *e = mkvm_find_cpuid(vcpu, 1, 0);
+	unsigned int model;
+
+	if (!e)
+		return -ENOENT;
+	model = (e->eax >> 4 & 0xf) | (e->eax >> 12 & 0xf0);
+	a->data = (e->eax & FAMILY_MASK) == FAMILY_15H && model >= 0x2 && model < 0x20 ? 0x1e : 0;
+	return 0;
+}
+
+/* --- What this machine can do ----------------------------------------------------------------- */
+
+/*
+ * Bits that hold for a guest because they hold for the CPU. Those that announce an MSR are left
+ * out: SPEC_CTRL (IBRS_ALL), TSX_CTRL and others do not exist here.
+ */
+#define ARCH_CAP_OF_CPU	(ARCH_CAP_RDCL_NO | ARCH_CAP_RSBA | ARCH_CAP_SSB_NO | ARCH_CAP_MDS_NO |	\
+			 ARCH_CAP_TAA_NO | ARCH_CAP_SBDR_SSDP_NO | ARCH_CAP_FBSDP_NO |		\
+			 ARCH_CAP_PSDP_NO | ARCH_CAP_FB_CLEAR | ARCH_CAP_RRSBA |		\
+			 ARCH_CAP_PBRSB_NO | ARCH_CAP_GDS_NO | ARCH_CAP_RFDS_NO |		\
+			 ARCH_CAP_RFDS_CLEAR | ARCH_CAP_BHI_NO | ARCH_CAP_ITS_NO)
+
+/* Weaknesses that the kernel knows better than an old CPU does itself. */
+static const struct {
+	unsigned int bug;
+	u64 without;
+} arch_cap_bugs[] = {
+	{ X86_BUG_CPU_MELTDOWN, ARCH_CAP_RDCL_NO },
+	{ X86_BUG_SPEC_STORE_BYPASS, ARCH_CAP_SSB_NO },
+	{ X86_BUG_MDS, ARCH_CAP_MDS_NO },
+	{ X86_BUG_GDS, ARCH_CAP_GDS_NO },
+	{ X86_BUG_RFDS, ARCH_CAP_RFDS_NO },
+	{ X86_BUG_ITS, ARCH_CAP_ITS_NO },
+};
+
+static u64 offered_arch_capabilities(void)
 {
 	unsigned int i;
+	u64 data = 0;
 
-	for (i = 0; i < 64; i += 8)
-		if (!mtrr_type_valid(data >> i))
-			return -EINVAL;
-	*mtrr_reg(vcpu, msr) = data;
-	return 0;
-}
-
-static int mtrr_deftype_set(struct mkvm_vcpu *vcpu, u32 msr, u64 data, enum msr_origin origin)
-{
-	/* Bits 10 and 11 enable; the rest but the type is reserved. */
-	if (data & ~0xcffull || !mtrr_type_valid(data))
-		return -EINVAL;
-	*mtrr_reg(vcpu, msr) = data;
-	return 0;
-}
-
-static int mtrr_var_set(struct mkvm_vcpu *vcpu, u32 msr, u64 data, enum msr_origin origin)
-{
-	u64 reserved = GENMASK_ULL(63, vcpu->arch.maxphyaddr);
-
-	if (msr & 1)
-		reserved |= 0x7ff;	/* mask register: bit 11 is V */
-	else
-		reserved |= 0xf00;	/* base register: bits 7:0 are the type */
-	if (data & reserved || (!(msr & 1) && !mtrr_type_valid(data)))
-		return -EINVAL;
-	*mtrr_reg(vcpu, msr) = data;
-	return 0;
-}
-
-static int pat_set(struct mkvm_vcpu *vcpu, u32 msr, u64 data, enum msr_origin origin)
-{
-	unsigned int i;
-
-	/* UC, WC, WT, WP, WB, UC-. */
-	for (i = 0; i < 64; i += 8) {
-		u8 type = data >> i;
-
-		if (type > 7 || !(BIT(type) & 0xf3))
-			return -EINVAL;
+	if (boot_cpu_has(X86_FEATURE_ARCH_CAPABILITIES)) {
+		rdmsrl(MSR_IA32_ARCH_CAPABILITIES, data);
+		data &= ARCH_CAP_OF_CPU;
 	}
-	return mkvm_ops->set_msr(vcpu, msr, data);
+	for (i = 0; i < ARRAY_SIZE(arch_cap_bugs); i++)
+		if (!boot_cpu_has_bug(arch_cap_bugs[i].bug))
+			data |= arch_cap_bugs[i].without;
+	/* As in KVM: without TSX the weakness shows in RTM alone. */
+	if (!boot_cpu_has(X86_FEATURE_RTM))
+		data &= ~(u64)ARCH_CAP_TAA_NO;
+	else if (!boot_cpu_has_bug(X86_BUG_TAA))
+		data |= ARCH_CAP_TAA_NO;
+	/* It matters to hypervisors, and no guest can be one. */
+	return data | ARCH_CAP_PSCHANGE_MC_NO;
 }
 
-/* --- The table --------------------------------------------------------------------------------- */
+static u64 offered_ucode_rev(void)
+{
+	u64 data;
 
-#define ROW(msr, flags, get, set)		{ msr, msr, flags, get, set }
-#define RANGE(first, last, flags, get, set)	{ first, last, flags, get, set }
+	return rdmsrl_safe(MSR_IA32_UCODE_REV, &data) ? 0 : data;
+}
+
+static u64 offered_de_cfg(void)
+{
+	return boot_cpu_has(X86_FEATURE_LFENCE_RDTSC) ? MSR_AMD64_DE_CFG_LFENCE_SERIALIZE : 0;
+}
+
+/* There is no performance monitor. */
+static u64 offered_perf_capabilities(void)
+{
+	return 0;
+}
+
+/* The guest cannot make LFENCE serializing, or not: it can only say that it is so. */
+static int de_cfg_set(struct mkvm_vcpu *vcpu, struct msr_access *a)
+{
+	u64 offered = offered_de_cfg();
+
+	if (a->data & ~offered || (!a->host && a->data != offered))
+		return -EINVAL;
+	vcpu->arch.msr.de_cfg = a->data;
+	return 0;
+}
+
+/* --- The table ----------------------------------------------------------------------------------- */
+
+#define MSR(nr, ...)		{ .first = (nr), .last = (nr), __VA_ARGS__ }
+#define MSRS(from, to, ...)	{ .first = (from), .last = (to), __VA_ARGS__ }
+
+/* Columns; what is not said is 0: it cannot be read, or not be written. */
+#define F(names)		.flags = (names)
+#define NEEDS(name)		.feature = X86_FEATURE_##name
+#define RESERVED(bits)		.reserved = (bits)
+#define GET(fn)			.get = (fn)
+#define SET(fn)			.set = (fn)
+#define KEPT_READ(member)	.offset = offsetof(struct mkvm_vcpu_arch, member), .get = kept_get
+#define KEPT(member)		KEPT_READ(member), .set = kept_set
+#define READS(constant)		.value = (constant), .get = constant_get
+#define IGNORES			.set = ignore_set
+#define VENDOR			.get = vendor_get, .set = vendor_set
+#define OFFERED(fn)		.offered = (fn)
+#define REFUSED			.get = refuse, .set = refuse
+
+#define ALL			(~0ull)
 
 /* Ascending, not overlapping: it is searched by halving. */
 static const struct msr_row msr_table[] = {
-	ROW(MSR_IA32_TSC, MSR_SAVE, tsc_get, tsc_set),
-	ROW(MSR_IA32_PLATFORM_ID, 0, zero_get, NULL),
-	ROW(MSR_IA32_APICBASE, 0, apic_base_get, apic_base_set),
-	ROW(MSR_IA32_TSC_ADJUST, MSR_SAVE, tsc_adjust_get, tsc_adjust_set),
-	ROW(MSR_IA32_UCODE_WRITE, 0, zero_get, ignore_set),
-	ROW(MSR_IA32_UCODE_REV, MSR_SAVE, bios_sign_get, bios_sign_set),
-	ROW(MSR_MTRRcap, 0, mtrr_cap_get, NULL),
-	ROW(MSR_IA32_SYSENTER_CS, MSR_SAVE, vendor_get, vendor_set),
+	MSRS(MSR_IA32_P5_MC_ADDR, MSR_IA32_P5_MC_TYPE, READS(0)),
+	MSR(MSR_IA32_TSC, F(MSR_SAVE), GET(mkvm_tsc_get), SET(mkvm_tsc_set)),
+	MSR(MSR_IA32_PLATFORM_ID, READS(0)),
+	MSR(MSR_IA32_APICBASE, KEPT_READ(apic_base), SET(apic_base_set)),
+	MSR(MSR_IA32_EBL_CR_POWERON, READS(0)),
+	/* Pentium 4: bus at 100 MHz, ratio 1, so that nobody divides by zero. */
+	MSR(MSR_EBC_FREQUENCY_ID, READS(1 << 24)),
+	/* There is no SMM: it stays what userspace says. */
+	MSR(MSR_SMI_COUNT, F(MSR_SAVE | MSR_HOST_WRITE), KEPT(msr.smi_count)),
+	MSR(MSR_IA32_FEAT_CTL, F(MSR_SAVE | MSR_INTEL), RESERVED(~(u64)FEAT_CTL_LOCKED),
+	    KEPT_READ(msr.feat_ctl), SET(feat_ctl_set)),
+	MSR(MSR_IA32_TSC_ADJUST, F(MSR_SAVE), KEPT_READ(tsc_adjust), SET(mkvm_tsc_adjust_set)),
+	MSR(MSR_IA32_UCODE_WRITE, IGNORES),
+	MSR(MSR_IA32_UCODE_REV, F(MSR_SAVE), KEPT_READ(msr.bios_sign), SET(bios_sign_set),
+	    OFFERED(offered_ucode_rev)),
+	MSRS(MSR_P6_PERFCTR0, MSR_P6_PERFCTR1, READS(0), IGNORES),
+	/* MSR_FSB_FREQ: bus at 166 MHz. */
+	MSR(MSR_FSB_FREQ, READS(3)),
+	MSR(MSR_PLATFORM_INFO, F(MSR_SAVE | MSR_HOST_WRITE), GET(platform_info_get),
+	    SET(platform_info_set)),
+	MSR(MSR_MTRRcap, READS(MKVM_MTRR_CAP)),
+	MSR(MSR_IA32_ARCH_CAPABILITIES, F(MSR_SAVE | MSR_HOST_WRITE), NEEDS(ARCH_CAPABILITIES),
+	    KEPT(msr.arch_capabilities), OFFERED(offered_arch_capabilities)),
+	/* Second-level cache: 64 GB, 256 KB, enabled; what old Windows looks for. */
+	MSR(MSR_IA32_BBL_CR_CTL3, READS(0xbe702111), IGNORES),
+	MSR(MSR_MISC_FEATURES_ENABLES, F(MSR_SAVE), KEPT_READ(msr.misc_features),
+	    RESERVED(~MSR_MISC_FEATURES_ENABLES_CPUID_FAULT), SET(misc_features_set)),
+	MSR(MSR_IA32_SYSENTER_CS, F(MSR_SAVE), VENDOR),
 	/* AMD keeps 32 bits of these; a state saved there must load here. */
-	ROW(MSR_IA32_SYSENTER_ESP, MSR_SAVE | MSR_TRUNCATED, vendor_get, vendor_set),
-	ROW(MSR_IA32_SYSENTER_EIP, MSR_SAVE | MSR_TRUNCATED, vendor_get, vendor_set),
-	ROW(MSR_IA32_MISC_ENABLE, MSR_SAVE, misc_enable_get, misc_enable_set),
+	MSR(MSR_IA32_SYSENTER_ESP, F(MSR_SAVE | MSR_TRUNCATED), VENDOR),
+	MSR(MSR_IA32_SYSENTER_EIP, F(MSR_SAVE | MSR_TRUNCATED), VENDOR),
+	/* No MCG_CTL, no CMCI, no local machine checks. */
+	MSR(MSR_IA32_MCG_CAP, READS(MKVM_MCE_BANKS)),
+	MSR(MSR_IA32_MCG_STATUS, F(MSR_SAVE), KEPT(msr.mcg_status)),
+	MSR(MSR_IA32_MCG_CTL, F(MSR_SAVE | MSR_HOST_READ | MSR_HOST_WRITE), RESERVED(ALL),
+	    READS(0), IGNORES),
+	MSRS(MSR_P6_EVNTSEL0, MSR_P6_EVNTSEL1, READS(0), IGNORES),
+	/* TSC ticks 1000 for each of the bus, at four times its rate. */
+	MSR(MSR_IA32_PERF_STATUS, READS(1000 | 4ull << 40)),
+	MSR(MSR_IA32_PERF_CTL, READS(0)),
+	MSR(MSR_IA32_MISC_ENABLE, F(MSR_SAVE), KEPT_READ(msr.misc_enable), SET(misc_enable_set)),
+	/* No AMX. */
+	MSRS(MSR_IA32_XFD, MSR_IA32_XFD_ERR, NEEDS(XFD), RESERVED(ALL), READS(0), IGNORES),
 	/* No bit of it is virtualized. */
-	ROW(MSR_IA32_DEBUGCTLMSR, 0, zero_get, debugctl_set),
-	RANGE(0x200, 0x200 + 2 * MKVM_NR_VAR_MTRR - 1, MSR_SAVE, mtrr_get, mtrr_var_set),
-	ROW(MSR_MTRRfix64K_00000, MSR_SAVE, mtrr_get, mtrr_fixed_set),
-	RANGE(MSR_MTRRfix16K_80000, MSR_MTRRfix16K_A0000, MSR_SAVE, mtrr_get, mtrr_fixed_set),
-	RANGE(MSR_MTRRfix4K_C0000, MSR_MTRRfix4K_F8000, MSR_SAVE, mtrr_get, mtrr_fixed_set),
-	ROW(MSR_IA32_CR_PAT, MSR_SAVE, vendor_get, pat_set),
-	ROW(MSR_MTRRdefType, MSR_SAVE, mtrr_get, mtrr_deftype_set),
-	ROW(MSR_EFER, 0, efer_get, efer_set),
-	ROW(MSR_STAR, MSR_SAVE, vendor_get, vendor_set),
-	ROW(MSR_LSTAR, MSR_SAVE | MSR_CANONICAL, vendor_get, vendor_set),
-	ROW(MSR_CSTAR, MSR_SAVE | MSR_CANONICAL, vendor_get, vendor_set),
-	ROW(MSR_SYSCALL_MASK, MSR_SAVE, vendor_get, vendor_set),
-	ROW(MSR_FS_BASE, MSR_CANONICAL, vendor_get, vendor_set),
-	ROW(MSR_GS_BASE, MSR_CANONICAL, vendor_get, vendor_set),
-	ROW(MSR_KERNEL_GS_BASE, MSR_SAVE | MSR_CANONICAL, vendor_get, vendor_set),
-	ROW(MSR_TSC_AUX, MSR_SAVE, vendor_get, vendor_set),
+	MSR(MSR_IA32_DEBUGCTLMSR, READS(0), SET(debugctl_set)),
+	MSRS(MSR_IA32_LASTBRANCHFROMIP, MSR_IA32_LASTINTTOIP, READS(0)),
+	MSR(MSR_IA32_POWER_CTL, F(MSR_SAVE), KEPT(msr.power_ctl)),
+	MSRS(0x200, 0x200 + 2 * MKVM_NR_VAR_MTRR - 1, F(MSR_SAVE), GET(mkvm_mtrr_get),
+	     SET(mkvm_mtrr_var_set)),
+	MSR(MSR_MTRRfix64K_00000, F(MSR_SAVE), GET(mkvm_mtrr_get), SET(mkvm_mtrr_fixed_set)),
+	MSRS(MSR_MTRRfix16K_80000, MSR_MTRRfix16K_A0000, F(MSR_SAVE), GET(mkvm_mtrr_get),
+	     SET(mkvm_mtrr_fixed_set)),
+	MSRS(MSR_MTRRfix4K_C0000, MSR_MTRRfix4K_F8000, F(MSR_SAVE), GET(mkvm_mtrr_get),
+	     SET(mkvm_mtrr_fixed_set)),
+	MSR(MSR_IA32_CR_PAT, F(MSR_SAVE), GET(vendor_get), SET(mkvm_pat_set)),
+	/* CMCI is missing: userspace can write 0. */
+	MSRS(MSR_IA32_MC0_CTL2, MSR_IA32_MCx_CTL2(MKVM_MCE_BANKS) - 1,
+	     F(MSR_HOST_READ | MSR_HOST_WRITE), RESERVED(ALL), READS(0), IGNORES),
+	/* The type; FE and E. */
+	MSR(MSR_MTRRdefType, F(MSR_SAVE), RESERVED(~0xcffull), GET(mkvm_mtrr_get),
+	    SET(mkvm_mtrr_deftype_set)),
+	MSR(MSR_IA32_PERF_CAPABILITIES, F(MSR_SAVE | MSR_HOST_WRITE), NEEDS(PDCM), RESERVED(ALL),
+	    READS(0), IGNORES, OFFERED(offered_perf_capabilities)),
+	MSRS(MSR_IA32_MC0_CTL, MSR_IA32_MCx_CTL(MKVM_MCE_BANKS) - 1, GET(mkvm_mce_bank_get),
+	     SET(mkvm_mce_bank_set)),
+	/* The guest has it with FEAT_CTL's LMCE_ENABLED, which cannot be set. */
+	MSR(MSR_IA32_MCG_EXT_CTL, F(MSR_SAVE | MSR_INTEL | MSR_HOST_READ | MSR_HOST_WRITE),
+	    RESERVED(~MCG_EXT_CTL_LMCE_EN), KEPT(msr.mcg_ext_ctl)),
+	/* Sandy Bridge's energy meters. */
+	MSR(MSR_RAPL_POWER_UNIT, READS(0)),
+	MSR(MSR_PKG_ENERGY_STATUS, READS(0)),
+	MSR(MSR_DRAM_ENERGY_STATUS, READS(0)),
+	MSR(MSR_PP0_ENERGY_STATUS, READS(0)),
+	MSR(MSR_PP1_ENERGY_STATUS, READS(0)),
+	/* The APIC is userspace's, which has no such mode. */
+	MSR(MSR_IA32_TSC_DEADLINE, F(MSR_SAVE), READS(0), IGNORES),
+	MSRS(APIC_BASE_MSR, APIC_BASE_MSR + 0xff, REFUSED),
+	MSR(MSR_IA32_XSS, NEEDS(XSAVES), RESERVED(ALL), READS(0), IGNORES),
+	MSR(MSR_EFER, KEPT_READ(efer), SET(efer_set)),
+	MSR(MSR_STAR, F(MSR_SAVE), VENDOR),
+	MSR(MSR_LSTAR, F(MSR_SAVE | MSR_CANONICAL), VENDOR),
+	MSR(MSR_CSTAR, F(MSR_SAVE | MSR_CANONICAL), VENDOR),
+	MSR(MSR_SYSCALL_MASK, F(MSR_SAVE), VENDOR),
+	MSR(MSR_FS_BASE, F(MSR_CANONICAL), VENDOR),
+	MSR(MSR_GS_BASE, F(MSR_CANONICAL), VENDOR),
+	MSR(MSR_KERNEL_GS_BASE, F(MSR_SAVE | MSR_CANONICAL), VENDOR),
+	MSR(MSR_TSC_AUX, F(MSR_SAVE), GET(tsc_aux_get), SET(tsc_aux_set)),
+	MSRS(MSR_K7_EVNTSEL0, MSR_K7_PERFCTR3, READS(0), IGNORES),
+	MSR(MSR_AMD64_SYSCFG, READS(0)),
+	MSR(MSR_K7_HWCR, F(MSR_SAVE), KEPT_READ(msr.hwcr), SET(mkvm_hwcr_set)),
+	/* K7's ramp-up count. */
+	MSR(MSR_K7_CLK_CTL, READS(0x20000000), IGNORES),
+	MSR(MSR_AMD64_NB_CFG, READS(0), IGNORES),
+	MSR(MSR_AMD64_PATCH_LOADER, IGNORES),
+	MSR(MSR_K8_INT_PENDING_MSG, READS(0)),
+	MSR(MSR_FAM10H_MMIO_CONF_BASE, RESERVED(ALL), READS(0), IGNORES),
+	MSRS(MSR_K8_TSEG_ADDR, MSR_K8_TSEG_MASK, READS(0)),
+	MSR(MSR_VM_HSAVE_PA, READS(0), IGNORES),
+	MSR(MSR_AMD64_OSVW_ID_LENGTH, F(MSR_STRICT), NEEDS(OSVW), KEPT(msr.osvw_length)),
+	MSR(MSR_AMD64_OSVW_STATUS, F(MSR_STRICT), NEEDS(OSVW), KEPT(msr.osvw_status)),
+	MSR(MSR_F15H_IC_CFG, F(MSR_AMD), GET(f15h_ic_cfg_get)),
+	MSR(MSR_AMD64_DC_CFG, READS(0), IGNORES),
+	MSR(MSR_AMD64_TW_CFG, READS(0), IGNORES),
+	MSR(MSR_AMD64_DE_CFG, F(MSR_AMD), KEPT_READ(msr.de_cfg), SET(de_cfg_set),
+	    OFFERED(offered_de_cfg)),
+	MSR(MSR_AMD64_BU_CFG2, READS(0), IGNORES),
+	MSR(MSR_F15H_EX_CFG, READS(0), IGNORES),
 };
+
+#undef F
 
 static const struct msr_row *msr_find(u32 msr)
 {
@@ -312,11 +419,64 @@ static const struct msr_row *msr_find(u32 msr)
 	return &msr_table[lo];
 }
 
+/** mkvm_msr_rows() - the table, for lists of MSRs
+ * @nr: its length */
+const struct msr_row *mkvm_msr_rows(unsigned int *nr)
+{
+	*nr = ARRAY_SIZE(msr_table);
+	return msr_table;
+}
+
+/** mkvm_msr_exists() - on this machine?
+ * @row: the MSR */
+bool mkvm_msr_exists(const struct msr_row *row)
+{
+	if (row->first == MSR_TSC_AUX && !mkvm_caps.rdtscp)
+		return false;
+	return !(row->flags & (mkvm_caps.amd ? MSR_INTEL : MSR_AMD));
+}
+
+/**
+ * mkvm_get_msr_feature() - what this machine offers in a feature MSR
+ * @msr: index
+ * @data: result
+ * Return: 0; ENOENT: it is no feature MSR.
+ */
+int mkvm_get_msr_feature(u32 msr, u64 *data)
+{
+	const struct msr_row *row = msr_find(msr);
+
+	if (!row || !row->offered || !mkvm_msr_exists(row))
+		return -ENOENT;
+	*data = row->offered();
+	return 0;
+}
+
+/* --- One access ---------------------------------------------------------------------------------- */
+
 static u64 msr_make_canonical(struct mkvm_vcpu *vcpu, u64 address)
 {
 	unsigned int shift = vcpu->arch.cr4 & X86_CR4_LA57 ? 64 - 57 : 64 - 48;
 
 	return (s64)(address << shift) >> shift;
+}
+
+/* Most rows have none of these, and no feature either. */
+#define MSR_RESTRICTED	(MSR_INTEL | MSR_AMD | MSR_HOST_READ | MSR_HOST_WRITE)
+
+/* May whoever asks use the MSR at all? @host_only: the flag that keeps the guest away. */
+static int msr_check(struct mkvm_vcpu *vcpu, const struct msr_row *row, bool host, u16 host_only)
+{
+	if (likely(!((row->flags & MSR_RESTRICTED) | row->feature)))
+		return 0;
+	if (row->flags & (MSR_INTEL | MSR_AMD) && !mkvm_msr_exists(row))
+		return -ENOENT;
+	if (!host && row->flags & host_only)
+		return -EINVAL;
+	if (row->feature && (!host || row->flags & MSR_STRICT) &&
+	    !mkvm_guest_has(vcpu, row->feature))
+		return -EINVAL;
+	return 0;
 }
 
 /**
@@ -325,13 +485,20 @@ static u64 msr_make_canonical(struct mkvm_vcpu *vcpu, u64 address)
  * @msr: index
  * @data: result
  * @host: userspace asks, not the guest
- * Return: 0, or EINVAL: it does not exist.
+ * Context: also with interrupts off.
+ * Return: 0; ENOENT: it does not exist; EINVAL: it cannot be read now, or by the guest.
  */
 int mkvm_get_msr(struct mkvm_vcpu *vcpu, u32 msr, u64 *data, bool host)
 {
-	const struct msr_row *row = msr_find(msr);
+	struct msr_access a = { .row = msr_find(msr), .index = msr, .host = host };
+	int r;
 
-	return row ? row->get(vcpu, msr, data) : -EINVAL;
+	if (!a.row || !a.row->get)
+		return -ENOENT;
+	r = msr_check(vcpu, a.row, host, MSR_HOST_READ) ?: a.row->get(vcpu, &a);
+	if (!r)
+		*data = a.data;
+	return r;
 }
 
 /**
@@ -340,36 +507,71 @@ int mkvm_get_msr(struct mkvm_vcpu *vcpu, u32 msr, u64 *data, bool host)
  * @msr: index
  * @data: value
  * @host: userspace asks, not the guest
- * Return: 0, or EINVAL: it does not exist, is read-only, or cannot have the value.
+ * Context: also with interrupts off.
+ * Return: 0; ENOENT: it does not exist, or is read-only; EINVAL: it cannot have the value, or not
+ * from the guest.
  */
 int mkvm_set_msr(struct mkvm_vcpu *vcpu, u32 msr, u64 data, bool host)
 {
-	const struct msr_row *row = msr_find(msr);
+	struct msr_access a = { .row = msr_find(msr), .index = msr, .host = host, .data = data };
+	int r;
 
-	if (!row || !row->set)
+	if (!a.row || !a.row->set)
+		return -ENOENT;
+	r = msr_check(vcpu, a.row, host, MSR_HOST_WRITE);
+	if (r)
+		return r;
+	if (data & a.row->reserved)
 		return -EINVAL;
-	if ((row->flags & MSR_TRUNCATED) && host)
-		data = msr_make_canonical(vcpu, data);
-	if (row->flags & (MSR_CANONICAL | MSR_TRUNCATED) &&
-	    msr_make_canonical(vcpu, data) != data)
+	if (host && a.row->flags & MSR_TRUNCATED)
+		a.data = msr_make_canonical(vcpu, data);
+	if (a.row->flags & (MSR_CANONICAL | MSR_TRUNCATED) &&
+	    msr_make_canonical(vcpu, a.data) != a.data)
 		return -EINVAL;
-	return row->set(vcpu, msr, data, host ? MSR_HOST : MSR_GUEST);
+	return a.row->set(vcpu, &a);
+}
+
+/* --- Power-up -------------------------------------------------------------------------------------- */
+
+/*
+ * AMD's list of errata: those from 3 on are what the host's CPU says; 0 has been seen, 1 and 2 do
+ * not show in a guest, since HLT and port I/O exit.
+ */
+static void osvw_reset(struct mkvm_msrs *msr)
+{
+	u64 length = 0, status = 0;
+
+	if (boot_cpu_has(X86_FEATURE_OSVW) &&
+	    (rdmsrl_safe(MSR_AMD64_OSVW_ID_LENGTH, &length) ||
+	     rdmsrl_safe(MSR_AMD64_OSVW_STATUS, &status)))
+		length = 0;
+	if (length < 64)
+		status &= BIT_ULL(length) - 1;
+	msr->osvw_length = max_t(u64, length, 3);
+	msr->osvw_status = status & ~6ull;
+	/* Nobody has said anything about 0: family 10h has it. */
+	if (!length && boot_cpu_data.x86 == 0x10)
+		msr->osvw_status |= 1;
 }
 
 /** mkvm_msr_reset() - values after power-up
  * @vcpu: the vCPU, being created */
 void mkvm_msr_reset(struct mkvm_vcpu *vcpu)
 {
+	struct mkvm_msrs *msr = &vcpu->arch.msr;
+
+	memset(msr, 0, sizeof(*msr));
 	/* What KVM shows: some guests look for a revision that is not 0. */
-	vcpu->arch.bios_sign = 0x100000000ULL;
-	vcpu->arch.misc_enable = MSR_IA32_MISC_ENABLE_PEBS_UNAVAIL |
-				 MSR_IA32_MISC_ENABLE_BTS_UNAVAIL;
+	msr->bios_sign = mkvm_caps.amd ? 0x01000065 : 0x100000000ULL;
+	msr->misc_enable = MSR_IA32_MISC_ENABLE_PEBS_UNAVAIL | MSR_IA32_MISC_ENABLE_BTS_UNAVAIL;
+	msr->platform_info = MSR_PLATFORM_INFO_CPUID_FAULT;
+	msr->arch_capabilities = offered_arch_capabilities();
+	osvw_reset(msr);
 	memset(&vcpu->arch.mtrr, 0, sizeof(vcpu->arch.mtrr));
-	vcpu->arch.tsc_adjust = 0;
-	vcpu->arch.tsc_offset = vcpu->vm->arch.tsc_offset;
+	mkvm_tsc_reset(vcpu);
 }
 
-/* --- The instructions --------------------------------------------------------------------------- */
+/* --- The instructions ------------------------------------------------------------------------------ */
 
 /**
  * mkvm_handle_rdmsr() - RDMSR; its exit comes after the check of the CPL
@@ -379,9 +581,10 @@ void mkvm_msr_reset(struct mkvm_vcpu *vcpu)
 mkvm_run_t mkvm_handle_rdmsr(struct mkvm_vcpu *vcpu)
 {
 	unsigned long *regs = vcpu->arch.regs;
+	u32 msr = regs[MKVM_REG_RCX];
 	u64 data;
 
-	if (mkvm_get_msr(vcpu, regs[MKVM_REG_RCX], &data, false))
+	if (mkvm_get_msr(vcpu, msr, &data, false))
 		return mkvm_inject_gp(vcpu);
 	regs[MKVM_REG_RAX] = (u32)data;
 	regs[MKVM_REG_RDX] = data >> 32;
@@ -398,100 +601,10 @@ mkvm_run_t mkvm_handle_wrmsr(struct mkvm_vcpu *vcpu)
 {
 	const unsigned long *regs = vcpu->arch.regs;
 	u64 data = (u32)regs[MKVM_REG_RAX] | (u64)(u32)regs[MKVM_REG_RDX] << 32;
+	u32 msr = regs[MKVM_REG_RCX];
 
-	if (mkvm_set_msr(vcpu, regs[MKVM_REG_RCX], data, false))
+	if (mkvm_set_msr(vcpu, msr, data, false))
 		return mkvm_inject_gp(vcpu);
 	mkvm_skip_instruction(vcpu);
 	return MKVM_RUN_GUEST;
-}
-
-/* --- The ioctls ----------------------------------------------------------------------------------- */
-
-/* State to save, on this machine. */
-static bool msr_listed(const struct msr_row *row)
-{
-	return row->flags & MSR_SAVE && (row->first != MSR_TSC_AUX || mkvm_caps.rdtscp);
-}
-
-/**
- * mkvm_get_msr_index_list() - KVM_GET_MSR_INDEX_LIST
- * @arg: header with the number of indices there is room for, then the indices
- *
- * The header is always updated to the number that exists.
- * Return: 0, E2BIG or EFAULT.
- */
-int mkvm_get_msr_index_list(struct kvm_msr_list __user *arg)
-{
-	struct kvm_msr_list head;
-	u32 room, nr = 0, msr;
-	unsigned int i;
-
-	if (copy_from_user(&head, arg, sizeof(head)))
-		return -EFAULT;
-	room = head.nmsrs;
-
-	for (i = 0; i < ARRAY_SIZE(msr_table); i++)
-		if (msr_listed(&msr_table[i]))
-			nr += msr_table[i].last - msr_table[i].first + 1;
-	head.nmsrs = nr;
-	if (copy_to_user(arg, &head, sizeof(head)))
-		return -EFAULT;
-	if (room < nr)
-		return -E2BIG;
-
-	nr = 0;
-	for (i = 0; i < ARRAY_SIZE(msr_table); i++) {
-		if (!msr_listed(&msr_table[i]))
-			continue;
-		for (msr = msr_table[i].first; msr <= msr_table[i].last; msr++)
-			if (put_user(msr, &arg->indices[nr++]))
-				return -EFAULT;
-	}
-	return 0;
-}
-
-/* As in KVM: entries of one call. */
-#define MKVM_MAX_IO_MSRS	256
-
-/**
- * mkvm_ioctl_msrs() - KVM_GET_MSRS and KVM_SET_MSRS
- * @vcpu: the vCPU, loaded
- * @arg: header with the number of entries, then the entries
- * @set: direction
- *
- * Return: the number of entries done: the first that fails ends the work; E2BIG; EFAULT;
- * ENOMEM.
- */
-long mkvm_ioctl_msrs(struct mkvm_vcpu *vcpu, struct kvm_msrs __user *arg, bool set)
-{
-	struct kvm_msr_entry *entries;
-	struct kvm_msrs head;
-	unsigned int i;
-	size_t size;
-	long r;
-
-	if (copy_from_user(&head, arg, sizeof(head)))
-		return -EFAULT;
-	if (head.nmsrs >= MKVM_MAX_IO_MSRS)
-		return -E2BIG;
-
-	size = array_size(sizeof(*entries), head.nmsrs);
-	entries = memdup_user(arg->entries, size);
-	if (IS_ERR(entries))
-		return PTR_ERR(entries);
-
-	for (i = 0; i < head.nmsrs; i++) {
-		if (set)
-			r = mkvm_set_msr(vcpu, entries[i].index, entries[i].data, true);
-		else
-			r = mkvm_get_msr(vcpu, entries[i].index, &entries[i].data, true);
-		if (r)
-			break;
-	}
-
-	r = i;
-	if (!set && copy_to_user(arg->entries, entries, size))
-		r = -EFAULT;
-	kfree(entries);
-	return r;
 }

@@ -27,6 +27,9 @@ void mkvm_cpuid_apply(struct mkvm_vcpu *vcpu);
 void mkvm_cpuid_update(struct mkvm_vcpu *vcpu);
 const struct kvm_cpuid_entry2 *mkvm_find_cpuid(struct mkvm_vcpu *vcpu, u32 function,
 					       u32 index);
+bool mkvm_guest_has(struct mkvm_vcpu *vcpu, unsigned int feature);
+bool mkvm_guest_is_intel(struct mkvm_vcpu *vcpu);
+bool mkvm_guest_is_amd(struct mkvm_vcpu *vcpu);
 mkvm_run_t mkvm_handle_cpuid(struct mkvm_vcpu *vcpu);
 
 /* --- msr.c ------------------------------------------------------------------ */
@@ -34,9 +37,18 @@ int mkvm_get_msr(struct mkvm_vcpu *vcpu, u32 msr, u64 *data, bool host);
 int mkvm_set_msr(struct mkvm_vcpu *vcpu, u32 msr, u64 data, bool host);
 mkvm_run_t mkvm_handle_rdmsr(struct mkvm_vcpu *vcpu);
 mkvm_run_t mkvm_handle_wrmsr(struct mkvm_vcpu *vcpu);
-int mkvm_get_msr_index_list(struct kvm_msr_list __user *arg);
-long mkvm_ioctl_msrs(struct mkvm_vcpu *vcpu, struct kvm_msrs __user *arg, bool set);
 void mkvm_msr_reset(struct mkvm_vcpu *vcpu);
+
+/* --- msr_ioctl.c -------------------------------------------------------------- */
+int mkvm_get_msr_index_list(struct kvm_msr_list __user *arg);
+int mkvm_get_msr_feature_index_list(struct kvm_msr_list __user *arg);
+long mkvm_get_msr_features(struct kvm_msrs __user *arg);
+long mkvm_ioctl_msrs(struct mkvm_vcpu *vcpu, struct kvm_msrs __user *arg, bool set);
+int mkvm_msr_enable_cap(struct mkvm *vm, const struct kvm_enable_cap *cap);
+
+/* --- tsc.c ------------------------------------------------------------------- */
+void mkvm_tsc_vm_init(struct mkvm *vm);
+void mkvm_tsc_reset(struct mkvm_vcpu *vcpu);
 
 /* --- cr.c: control and debug registers -------------------------------------- */
 bool mkvm_cr0_valid(u64 cr0);
@@ -46,7 +58,7 @@ bool mkvm_xcr0_valid(struct mkvm_vcpu *vcpu, u64 xcr0);
 int mkvm_set_cr0(struct mkvm_vcpu *vcpu, u64 cr0);
 int mkvm_set_cr3(struct mkvm_vcpu *vcpu, u64 cr3);
 int mkvm_set_cr4(struct mkvm_vcpu *vcpu, u64 cr4);
-int mkvm_set_efer(struct mkvm_vcpu *vcpu, u64 efer);
+int mkvm_set_efer(struct mkvm_vcpu *vcpu, u64 efer, bool host);
 int mkvm_load_pdptrs(struct mkvm_vcpu *vcpu, u64 cr3);
 mkvm_run_t mkvm_handle_mov_to_cr(struct mkvm_vcpu *vcpu, unsigned int cr, enum mkvm_reg reg);
 mkvm_run_t mkvm_handle_mov_from_cr(struct mkvm_vcpu *vcpu, unsigned int cr,
