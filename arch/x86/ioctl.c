@@ -124,6 +124,10 @@ long mkvm_arch_vm_ioctl(struct mkvm *vm, unsigned int ioctl, unsigned long arg)
 		return mkvm_set_boot_cpu_id(vm, arg);
 	case KVM_ENABLE_CAP:
 		return mkvm_vm_enable_cap(vm, (struct kvm_enable_cap __user *)arg);
+	case KVM_GET_TSC_KHZ:
+		return mkvm_vm_get_tsc_khz(vm);
+	case KVM_SET_TSC_KHZ:
+		return mkvm_vm_set_tsc_khz(vm, arg);
 	default:
 		return -ENOTTY;
 	}
@@ -254,6 +258,14 @@ long mkvm_arch_vcpu_ioctl(struct mkvm_vcpu *vcpu, unsigned int ioctl, unsigned l
 		return mkvm_get_cpuid2(vcpu, (void __user *)arg);
 	case KVM_SET_CPUID2:
 		return mkvm_set_cpuid2(vcpu, (void __user *)arg);
+	case KVM_GET_TSC_KHZ:
+		return mkvm_get_tsc_khz(vcpu);
+	case KVM_SET_TSC_KHZ:
+		return mkvm_set_tsc_khz(vcpu, arg);
+	case KVM_HAS_DEVICE_ATTR:
+	case KVM_GET_DEVICE_ATTR:
+	case KVM_SET_DEVICE_ATTR:
+		return mkvm_vcpu_device_attr(vcpu, ioctl, (void __user *)arg);
 	case KVM_INTERRUPT:
 		return MKVM_SET(vcpu, arg, struct kvm_interrupt, mkvm_ioctl_interrupt);
 	case KVM_GET_MP_STATE:

@@ -9,10 +9,14 @@
  */
 #include <linux/ktime.h>
 #include <linux/math64.h>
+#include <linux/uaccess.h>
 #include <asm/msr.h>
 #include <asm/tsc.h>
 
 #include "msr.h"
+
+/* As in KVM: differences of rate, in millionths, that need no scaling. */
+#define MKVM_TSC_TOLERANCE_PPM	250
 
 static void tsc_set_offset(struct mkvm_vcpu *vcpu, u64 offset)
 {
@@ -126,6 +130,115 @@ int mkvm_tsc_adjust_set(struct mkvm_vcpu *vcpu, struct msr_access *a)
 		tsc_set_offset(vcpu, vcpu->arch.tsc_offset + a->data - vcpu->arch.tsc_adjust);
 	vcpu->arch.tsc_adjust = a->data;
 	return 0;
+}
+
+/* --- The rate ------------------------------------------------------------------------------- */
+
+/*
+ * The guest's counter runs at the rate of the host's: there is no scaling. Another rate is refused
+ * unless the difference is one that nobody notices.
+ */
+static bool tsc_rate_possible(u32 khz)
+{
+	u64 host = tsc_khz, difference = khz > host ? khz - host : host - khz;
+
+	return khz && difference <= div_u64(host * MKVM_TSC_TOLERANCE_PPM, 1000000);
+}
+
+/** mkvm_get_tsc_khz() - KVM_GET_TSC_KHZ on a vCPU
+ * @vcpu: the vCPU */
+long mkvm_get_tsc_khz(struct mkvm_vcpu *vcpu)
+{
+	return vcpu->arch.tsc_khz;
+}
+
+/**
+ * mkvm_set_tsc_khz() - KVM_SET_TSC_KHZ on a vCPU
+ * @vcpu: the vCPU
+ * @khz: the rate; 0: that of the host
+ * Return: 0, or EINVAL: not the host's rate.
+ */
+int mkvm_set_tsc_khz(struct mkvm_vcpu *vcpu, u32 khz)
+{
+	khz = khz ?: tsc_khz;
+	if (!tsc_rate_possible(khz))
+		return -EINVAL;
+	vcpu->arch.tsc_khz = khz;
+	return 0;
+}
+
+/** mkvm_vm_get_tsc_khz() - KVM_GET_TSC_KHZ on a VM: the rate of vCPUs to come
+ * @vm: the VM */
+long mkvm_vm_get_tsc_khz(struct mkvm *vm)
+{
+	return READ_ONCE(vm->arch.tsc.khz);
+}
+
+/**
+ * mkvm_vm_set_tsc_khz() - KVM_SET_TSC_KHZ on a VM
+ * @vm: the VM
+ * @khz: the rate; 0: that of the host
+ * Return: 0, or EINVAL: not the host's rate.
+ */
+int mkvm_vm_set_tsc_khz(struct mkvm *vm, u32 khz)
+{
+	khz = khz ?: tsc_khz;
+	if (!tsc_rate_possible(khz))
+		return -EINVAL;
+	WRITE_ONCE(vm->arch.tsc.khz, khz);
+	return 0;
+}
+
+/* --- KVM_VCPU_TSC_CTRL ------------------------------------------------------------------------ */
+
+static int tsc_get_offset_attr(struct mkvm_vcpu *vcpu, u64 __user *arg)
+{
+	return put_user(vcpu->arch.tsc_offset, arg);
+}
+
+/* The offset is as exact as can be: a row of writes is one of equal offsets. */
+static int tsc_set_offset_attr(struct mkvm_vcpu *vcpu, const u64 __user *arg)
+{
+	struct mkvm_vm_tsc *tsc = &vcpu->vm->arch.tsc;
+	bool matched;
+	u64 offset;
+
+	if (get_user(offset, arg))
+		return -EFAULT;
+
+	spin_lock(&tsc->lock);
+	matched = vcpu->arch.tsc_khz && vcpu->arch.tsc_khz == tsc->last_khz &&
+		  offset == tsc->last_offset;
+	tsc_note_write(vcpu, rdtsc() + offset, offset, ktime_get_boottime_ns(), matched);
+	spin_unlock(&tsc->lock);
+	return 0;
+}
+
+/**
+ * mkvm_vcpu_device_attr() - KVM_{HAS,GET,SET}_DEVICE_ATTR on a vCPU
+ * @vcpu: the vCPU
+ * @ioctl: which of the three
+ * @arg: the attribute: KVM_VCPU_TSC_OFFSET of the group KVM_VCPU_TSC_CTRL is the only one
+ * Return: 0; ENXIO: no such attribute; EFAULT.
+ */
+int mkvm_vcpu_device_attr(struct mkvm_vcpu *vcpu, unsigned int ioctl,
+			  const struct kvm_device_attr __user *arg)
+{
+	struct kvm_device_attr attr;
+
+	if (copy_from_user(&attr, arg, sizeof(attr)))
+		return -EFAULT;
+	if (attr.group != KVM_VCPU_TSC_CTRL || attr.attr != KVM_VCPU_TSC_OFFSET)
+		return -ENXIO;
+
+	switch (ioctl) {
+	case KVM_GET_DEVICE_ATTR:
+		return tsc_get_offset_attr(vcpu, u64_to_user_ptr(attr.addr));
+	case KVM_SET_DEVICE_ATTR:
+		return tsc_set_offset_attr(vcpu, u64_to_user_ptr(attr.addr));
+	default:
+		return 0;
+	}
 }
 
 /* --- Beginnings -------------------------------------------------------------------------------- */

@@ -49,6 +49,12 @@ int mkvm_msr_enable_cap(struct mkvm *vm, const struct kvm_enable_cap *cap);
 /* --- tsc.c ------------------------------------------------------------------- */
 void mkvm_tsc_vm_init(struct mkvm *vm);
 void mkvm_tsc_reset(struct mkvm_vcpu *vcpu);
+long mkvm_get_tsc_khz(struct mkvm_vcpu *vcpu);
+int mkvm_set_tsc_khz(struct mkvm_vcpu *vcpu, u32 khz);
+long mkvm_vm_get_tsc_khz(struct mkvm *vm);
+int mkvm_vm_set_tsc_khz(struct mkvm *vm, u32 khz);
+int mkvm_vcpu_device_attr(struct mkvm_vcpu *vcpu, unsigned int ioctl,
+			  const struct kvm_device_attr __user *arg);
 
 /* --- cr.c: control and debug registers -------------------------------------- */
 bool mkvm_cr0_valid(u64 cr0);
