@@ -149,7 +149,7 @@ static const struct file_operations mkvm_vm_fops = {
 	.owner		= THIS_MODULE,
 	.release	= mkvm_vm_release,
 	.unlocked_ioctl	= mkvm_vm_ioctl,
-	/* No structure so far differs between 32 and 64 bits. */
+	/* Where 32 bits make another structure, the ioctl has a number of its own. */
 	.compat_ioctl	= compat_ptr_ioctl,
 	.llseek		= noop_llseek,
 };

@@ -110,6 +110,7 @@ int mkvm_arch_vm_init(struct mkvm *vm, unsigned long type)
 /* See virt/arch.h. */
 void mkvm_arch_vm_destroy(struct mkvm *vm)
 {
+	mkvm_msr_filter_destroy(vm);
 	mkvm_tdp_destroy(vm);
 }
 

@@ -16,6 +16,7 @@
 #include "../../virt/run.h"
 #include "emulate.h"
 
+struct mkvm_msr_filter;
 struct mkvm_vcpu;
 struct svm_vcpu;
 struct vmx_vcpu;
@@ -322,6 +323,7 @@ struct mkvm_msrs {
  * @pio_data:	the page for port I/O data
  * @pio:	what was asked of userspace
  * @mmio:	likewise
+ * @msr_exit_rip: where the vCPU was when userspace was asked about an MSR
  * @vmx:	Intel
  * @svm:	AMD
  */
@@ -383,6 +385,7 @@ struct mkvm_vcpu_arch {
 	void *pio_data;
 	struct mkvm_pio pio;
 	struct mkvm_mmio mmio;
+	unsigned long msr_exit_rip;
 
 	union {
 		struct vmx_vcpu *vmx;
@@ -417,6 +420,8 @@ struct mkvm_vm_tsc {
  *	a vCPU
  * @max_vcpu_ids: vCPU numbers are below it; 0: not chosen yet. Lock: as @boot_cpu_id
  * @tsc:	keeps the vCPUs' TSCs together
+ * @msr_filter:	MSRs that the guest may use, or NULL. Read under RCU, replaced under vm->lock
+ * @user_space_msr: KVM_MSR_EXIT_REASON_* that go to userspace. Lock: none, one word
  * @hide_platform_info: the guest cannot read MSR_PLATFORM_INFO. Lock: none
  * @disabled_quirks: KVM_X86_QUIRK_* that userspace has turned off. Lock: none, one word
  * @triple_fault_event: KVM_CAP_X86_TRIPLE_FAULT_EVENT is on. Likewise
@@ -427,6 +432,8 @@ struct mkvm_arch {
 	u32 boot_cpu_id;
 	u32 max_vcpu_ids;
 	struct mkvm_vm_tsc tsc;
+	struct mkvm_msr_filter __rcu *msr_filter;
+	u32 user_space_msr;
 	bool hide_platform_info;
 	u64 disabled_quirks;
 	bool triple_fault_event;

@@ -89,6 +89,8 @@ static const struct extension extensions[] = {
 	{ KVM_CAP_IMMEDIATE_EXIT, 1, NULL, "arch/x86/run.c", "abi_vcpu_test.c" },
 	{ KVM_CAP_GET_MSR_FEATURES, 1, NULL, "arch/x86/msr_ioctl.c", "msr_policy_test.c" },
 	{ KVM_CAP_MSR_PLATFORM_INFO, 1, NULL, "arch/x86/msr_ioctl.c", "msr_policy_test.c" },
+	{ KVM_CAP_X86_USER_SPACE_MSR, 1, NULL, "arch/x86/msr.c", "msr_filter_test.c" },
+	{ KVM_CAP_X86_MSR_FILTER, 1, NULL, "arch/x86/msr_filter.c", "msr_filter_test.c" },
 };
 
 /**

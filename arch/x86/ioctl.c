@@ -103,6 +103,7 @@ static long mkvm_vm_enable_cap(struct mkvm *vm, const struct kvm_enable_cap __us
 	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
 		WRITE_ONCE(vm->arch.triple_fault_event, cap.args[0]);
 		return 0;
+	case KVM_CAP_X86_USER_SPACE_MSR:
 	case KVM_CAP_MSR_PLATFORM_INFO:
 		return mkvm_msr_enable_cap(vm, &cap);
 	case KVM_CAP_MAX_VCPU_ID:
@@ -124,6 +125,10 @@ long mkvm_arch_vm_ioctl(struct mkvm *vm, unsigned int ioctl, unsigned long arg)
 		return mkvm_set_boot_cpu_id(vm, arg);
 	case KVM_ENABLE_CAP:
 		return mkvm_vm_enable_cap(vm, (struct kvm_enable_cap __user *)arg);
+	case KVM_X86_SET_MSR_FILTER:
+		return mkvm_set_msr_filter(vm, (void __user *)arg);
+	case KVM_X86_SET_MSR_FILTER_COMPAT:
+		return mkvm_set_msr_filter_compat(vm, (void __user *)arg);
 	case KVM_GET_TSC_KHZ:
 		return mkvm_vm_get_tsc_khz(vm);
 	case KVM_SET_TSC_KHZ:

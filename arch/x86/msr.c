@@ -573,6 +573,76 @@ void mkvm_msr_reset(struct mkvm_vcpu *vcpu)
 
 /* --- The instructions ------------------------------------------------------------------------------ */
 
+/* Without a filter it costs one test. */
+static int msr_filtered(struct mkvm_vcpu *vcpu, u32 msr, u32 type)
+{
+	if (likely(!rcu_access_pointer(vcpu->vm->arch.msr_filter)))
+		return 0;
+	return mkvm_msr_allowed(vcpu, msr, type) ? 0 : -EPERM;
+}
+
+static u32 msr_reason(int err)
+{
+	switch (err) {
+	case -ENOENT:
+		return KVM_MSR_EXIT_REASON_UNKNOWN;
+	case -EPERM:
+		return KVM_MSR_EXIT_REASON_FILTER;
+	default:
+		return KVM_MSR_EXIT_REASON_INVAL;
+	}
+}
+
+/* Userspace has made the access, or refuses it. */
+static mkvm_run_t msr_complete(struct mkvm_vcpu *vcpu, bool read)
+{
+	const struct kvm_run *run = vcpu->run;
+	u64 data;
+
+	/* Put elsewhere meanwhile (a reset, say)? */
+	if (mkvm_rip(vcpu) != vcpu->arch.msr_exit_rip)
+		return MKVM_RUN_GUEST;
+	if (READ_ONCE(run->msr.error))
+		return mkvm_inject_gp(vcpu);
+	if (read) {
+		data = READ_ONCE(run->msr.data);
+		vcpu->arch.regs[MKVM_REG_RAX] = (u32)data;
+		vcpu->arch.regs[MKVM_REG_RDX] = data >> 32;
+	}
+	mkvm_skip_instruction(vcpu);
+	return MKVM_RUN_GUEST;
+}
+
+static mkvm_run_t msr_complete_read(struct mkvm_vcpu *vcpu)
+{
+	return msr_complete(vcpu, true);
+}
+
+static mkvm_run_t msr_complete_write(struct mkvm_vcpu *vcpu)
+{
+	return msr_complete(vcpu, false);
+}
+
+/* #GP, unless userspace wants to know (KVM_CAP_X86_USER_SPACE_MSR). */
+static noinline mkvm_run_t msr_failed(struct mkvm_vcpu *vcpu, bool read, u32 msr, u64 data, int err)
+{
+	struct kvm_run *run = vcpu->run;
+	u32 reason = msr_reason(err);
+
+	if (!(READ_ONCE(vcpu->vm->arch.user_space_msr) & reason))
+		return mkvm_inject_gp(vcpu);
+
+	run->exit_reason = read ? KVM_EXIT_X86_RDMSR : KVM_EXIT_X86_WRMSR;
+	run->msr.error = 0;
+	memset(run->msr.pad, 0, sizeof(run->msr.pad));
+	run->msr.reason = reason;
+	run->msr.index = msr;
+	run->msr.data = data;
+	vcpu->arch.msr_exit_rip = mkvm_rip(vcpu);
+	vcpu->arch.complete = read ? msr_complete_read : msr_complete_write;
+	return MKVM_RUN_USER;
+}
+
 /**
  * mkvm_handle_rdmsr() - RDMSR; its exit comes after the check of the CPL
  * @vcpu: the vCPU
@@ -583,9 +653,11 @@ mkvm_run_t mkvm_handle_rdmsr(struct mkvm_vcpu *vcpu)
 	unsigned long *regs = vcpu->arch.regs;
 	u32 msr = regs[MKVM_REG_RCX];
 	u64 data;
+	int r;
 
-	if (mkvm_get_msr(vcpu, msr, &data, false))
-		return mkvm_inject_gp(vcpu);
+	r = msr_filtered(vcpu, msr, KVM_MSR_FILTER_READ) ?: mkvm_get_msr(vcpu, msr, &data, false);
+	if (unlikely(r))
+		return msr_failed(vcpu, true, msr, 0, r);
 	regs[MKVM_REG_RAX] = (u32)data;
 	regs[MKVM_REG_RDX] = data >> 32;
 	mkvm_skip_instruction(vcpu);
@@ -602,9 +674,11 @@ mkvm_run_t mkvm_handle_wrmsr(struct mkvm_vcpu *vcpu)
 	const unsigned long *regs = vcpu->arch.regs;
 	u64 data = (u32)regs[MKVM_REG_RAX] | (u64)(u32)regs[MKVM_REG_RDX] << 32;
 	u32 msr = regs[MKVM_REG_RCX];
+	int r;
 
-	if (mkvm_set_msr(vcpu, msr, data, false))
-		return mkvm_inject_gp(vcpu);
+	r = msr_filtered(vcpu, msr, KVM_MSR_FILTER_WRITE) ?: mkvm_set_msr(vcpu, msr, data, false);
+	if (unlikely(r))
+		return msr_failed(vcpu, false, msr, data, r);
 	mkvm_skip_instruction(vcpu);
 	return MKVM_RUN_GUEST;
 }

@@ -66,6 +66,9 @@ const struct msr_row *mkvm_msr_rows(unsigned int *nr);
 bool mkvm_msr_exists(const struct msr_row *row);
 int mkvm_get_msr_feature(u32 msr, u64 *data);
 
+/* msr_filter.c */
+bool mkvm_msr_allowed(struct mkvm_vcpu *vcpu, u32 msr, u32 type);
+
 /* tsc.c */
 int mkvm_tsc_get(struct mkvm_vcpu *vcpu, struct msr_access *a);
 int mkvm_tsc_set(struct mkvm_vcpu *vcpu, struct msr_access *a);

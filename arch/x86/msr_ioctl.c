@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The ioctls about MSRs: which there are, reading and writing those of a vCPU, what this machine
- * offers in feature MSRs, and the VM's settings.
+ * offers in feature MSRs, and the VM's settings. The filter is in msr_filter.c.
  */
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -150,14 +150,23 @@ long mkvm_get_msr_features(struct kvm_msrs __user *arg)
 
 /* --- Settings of a VM ---------------------------------------------------------------------------- */
 
+#define MKVM_MSR_EXIT_REASONS	(KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN |	\
+				 KVM_MSR_EXIT_REASON_FILTER)
+
 /**
  * mkvm_msr_enable_cap() - KVM_ENABLE_CAP of what concerns MSRs
  * @vm: the VM
- * @cap: KVM_CAP_MSR_PLATFORM_INFO
- * Return: 0.
+ * @cap: KVM_CAP_X86_USER_SPACE_MSR or KVM_CAP_MSR_PLATFORM_INFO
+ * Return: 0; EINVAL: an unknown reason for exits.
  */
 int mkvm_msr_enable_cap(struct mkvm *vm, const struct kvm_enable_cap *cap)
 {
-	WRITE_ONCE(vm->arch.hide_platform_info, !cap->args[0]);
+	if (cap->cap == KVM_CAP_MSR_PLATFORM_INFO) {
+		WRITE_ONCE(vm->arch.hide_platform_info, !cap->args[0]);
+		return 0;
+	}
+	if (cap->args[0] & ~(u64)MKVM_MSR_EXIT_REASONS)
+		return -EINVAL;
+	WRITE_ONCE(vm->arch.user_space_msr, cap->args[0]);
 	return 0;
 }

@@ -46,6 +46,28 @@ long mkvm_get_msr_features(struct kvm_msrs __user *arg);
 long mkvm_ioctl_msrs(struct mkvm_vcpu *vcpu, struct kvm_msrs __user *arg, bool set);
 int mkvm_msr_enable_cap(struct mkvm *vm, const struct kvm_enable_cap *cap);
 
+/* --- msr_filter.c -------------------------------------------------------------- */
+
+/* What a 32-bit program gives to KVM_X86_SET_MSR_FILTER: a pointer has 4 bytes. */
+struct mkvm_compat_msr_range {
+	u32 flags;
+	u32 nmsrs;
+	u32 base;
+	u32 bitmap;
+};
+
+struct mkvm_compat_msr_filter {
+	u32 flags;
+	struct mkvm_compat_msr_range ranges[KVM_MSR_FILTER_MAX_RANGES];
+};
+
+#define KVM_X86_SET_MSR_FILTER_COMPAT	_IOW(KVMIO, 0xc6, struct mkvm_compat_msr_filter)
+
+int mkvm_set_msr_filter(struct mkvm *vm, const struct kvm_msr_filter __user *arg);
+int mkvm_set_msr_filter_compat(struct mkvm *vm,
+			       const struct mkvm_compat_msr_filter __user *arg);
+void mkvm_msr_filter_destroy(struct mkvm *vm);
+
 /* --- tsc.c ------------------------------------------------------------------- */
 void mkvm_tsc_vm_init(struct mkvm *vm);
 void mkvm_tsc_reset(struct mkvm_vcpu *vcpu);
