@@ -9,6 +9,7 @@
 
 #include "kselftest_harness.h"
 #include "lib/code.h"
+#include "lib/msr.h"
 #include "lib/rand.h"
 #include "lib/stats.h"
 #include "lib/vendor.h"
@@ -46,9 +47,6 @@ GUEST_DECLARE(guest_sysenter);
 GUEST_DECLARE(guest_sysenter32);
 extern const uint8_t syscall_entry[], sysenter_entry[], sysenter_entry32[];
 
-static const uint8_t rdmsr_insn[] = { 0x0f, 0x32 };
-static const uint8_t wrmsr_insn[] = { 0x0f, 0x30 };
-
 static struct test_vcpu *new_vcpu(void)
 {
 	struct test_vcpu *vcpu = vm_add_vcpu(vm_create(), 0);
@@ -56,59 +54,6 @@ static struct test_vcpu *new_vcpu(void)
 	vcpu_set_supported_cpuid(vcpu);
 	vcpu_set_mode(vcpu, MODE_LONG);
 	return vcpu;
-}
-
-/* RDMSR in the guest; returns the vector, or -1. */
-static int guest_read_rcx(struct test_vcpu *vcpu, uint64_t rcx, uint64_t *value)
-{
-	struct kvm_regs regs = { .rcx = rcx, .rax = ~0ull, .rdx = ~0ull };
-	int64_t error;
-	int vector = vcpu_try(vcpu, rdmsr_insn, 2, &regs, &error);
-
-	if (vector < 0) {
-		TEST_EQ(0, regs.rax >> 32, "upper half of RAX");
-		TEST_EQ(0, regs.rdx >> 32, "upper half of RDX");
-		*value = regs.rdx << 32 | regs.rax;
-	} else {
-		TEST_EQ(0, error, "error code of RDMSR %#lx", rcx);
-		TEST_EQ(~0ull, regs.rax, "RAX after a fault");
-	}
-	return vector;
-}
-
-static int guest_read(struct test_vcpu *vcpu, uint32_t index, uint64_t *value)
-{
-	return guest_read_rcx(vcpu, index, value);
-}
-
-/* WRMSR in the guest. */
-static int guest_write_rcx(struct test_vcpu *vcpu, uint64_t rcx, uint64_t value)
-{
-	struct kvm_regs regs = {
-		.rcx = rcx,
-		.rax = (uint32_t)value | 0x1234500000000,
-		.rdx = value >> 32 | 0x5432100000000,
-	};
-	int64_t error;
-	int vector = vcpu_try(vcpu, wrmsr_insn, 2, &regs, &error);
-
-	if (vector >= 0)
-		TEST_EQ(0, error, "error code of WRMSR %#lx", rcx);
-	return vector;
-}
-
-static int guest_write(struct test_vcpu *vcpu, uint32_t index, uint64_t value)
-{
-	return guest_write_rcx(vcpu, index, value);
-}
-
-static uint64_t guest_value(struct test_vcpu *vcpu, uint32_t index)
-{
-	uint64_t value = 0;
-
-	TEST_EQ(-1, guest_read(vcpu, index, &value), "vector of RDMSR %#x",
-		index);
-	return value;
 }
 
 /* RCX has 64 bits; RDMSR and WRMSR look at the lower 32. */
