@@ -12,10 +12,12 @@
  *   /dev/minikvm  KVM_GET_API_VERSION KVM_CREATE_VM KVM_CHECK_EXTENSION
  *                 KVM_GET_VCPU_MMAP_SIZE KVM_GET_SUPPORTED_CPUID
  *                 KVM_GET_EMULATED_CPUID KVM_GET_MSR_INDEX_LIST
+ *                 KVM_GET_MSR_FEATURE_INDEX_LIST KVM_GET_MSRS
  *   VM            KVM_CREATE_VCPU KVM_CHECK_EXTENSION
  *                 KVM_SET_USER_MEMORY_REGION KVM_SET_TSS_ADDR
  *                 KVM_SET_IDENTITY_MAP_ADDR KVM_SET_BOOT_CPU_ID KVM_ENABLE_CAP
  *                 KVM_REGISTER_COALESCED_MMIO KVM_UNREGISTER_COALESCED_MMIO
+ *                 KVM_X86_SET_MSR_FILTER KVM_GET_TSC_KHZ KVM_SET_TSC_KHZ
  *   vCPU          KVM_RUN KVM_GET_REGS KVM_SET_REGS KVM_GET_SREGS KVM_SET_SREGS
  *                 KVM_GET_SREGS2 KVM_SET_SREGS2 KVM_GET_FPU KVM_SET_FPU
  *                 KVM_GET_XSAVE KVM_GET_XSAVE2 KVM_SET_XSAVE KVM_GET_XCRS
@@ -25,6 +27,8 @@
  *                 KVM_GET_MP_STATE KVM_SET_MP_STATE
  *                 KVM_INTERRUPT KVM_NMI KVM_GET_VCPU_EVENTS
  *                 KVM_SET_VCPU_EVENTS KVM_SET_GUEST_DEBUG
+ *                 KVM_GET_TSC_KHZ KVM_SET_TSC_KHZ KVM_HAS_DEVICE_ATTR
+ *                 KVM_GET_DEVICE_ATTR KVM_SET_DEVICE_ATTR
  *
  * minikvm adds no ioctl and no capability of its own so far. When it does, they
  * are declared below with a documented number that KVM does not use.
