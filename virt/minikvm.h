@@ -294,5 +294,6 @@ void mkvm_debugfs_exit(void);
 void mkvm_debugfs_add_vm(struct mkvm *vm, int fd);
 void mkvm_debugfs_add_vcpu(struct mkvm_vcpu *vcpu);
 void mkvm_debugfs_remove_vm(struct mkvm *vm);
+void mkvm_stats_vm_gone(struct mkvm *vm);
 
 #endif

@@ -4,6 +4,7 @@
  *
  *   /sys/kernel/debug/minikvm/<pid>-<fd of the VM>/vcpu<id>/exits   by exit reason
  *   /sys/kernel/debug/minikvm/<pid>-<fd of the VM>/vcpu<id>/stat    everything else
+ *   /sys/kernel/debug/minikvm/total                                 sums over VMs that are gone
  *
  * Each line is "NAME COUNT". Counters are written without a lock by the vCPU's
  * thread, so a line may be one exit old.
@@ -34,26 +35,73 @@ static int mkvm_exits_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(mkvm_exits);
 
+/* The lines of "stat" and "total". */
+static const struct {
+	const char *name;
+	size_t offset;	/* of an u64 in struct mkvm_vcpu_stat */
+} mkvm_counters[] = {
+	{ "exits", offsetof(struct mkvm_vcpu_stat, exits) },
+	{ "fast_reentries", offsetof(struct mkvm_vcpu_stat, fast_reentries) },
+	{ "user_exits", offsetof(struct mkvm_vcpu_stat, user_exits) },
+	{ "signal_exits", offsetof(struct mkvm_vcpu_stat, signal_exits) },
+	{ "page_faults", offsetof(struct mkvm_vcpu_stat, page_faults) },
+	{ "fault_retries", offsetof(struct mkvm_vcpu_stat, fault_retries) },
+	{ "tlb_flushes", offsetof(struct mkvm_vcpu_stat, tlb_flushes) },
+};
+
+/* Of VMs that are gone, since the module was loaded. */
+static atomic64_t mkvm_total[ARRAY_SIZE(mkvm_counters)];
+static atomic64_t mkvm_total_vms, mkvm_total_vcpus;
+
+static u64 mkvm_counter(const struct mkvm_vcpu_stat *stat, unsigned int i)
+{
+	return READ_ONCE(*(const u64 *)((const char *)stat + mkvm_counters[i].offset));
+}
+
 static int mkvm_stat_show(struct seq_file *m, void *unused)
 {
 	const struct mkvm_vcpu *vcpu = m->private;
-	const struct mkvm_vcpu_stat *stat = &vcpu->stat;
+	unsigned int i;
 
-	seq_printf(m, "exits %llu\n", READ_ONCE(stat->exits));
-	seq_printf(m, "fast_reentries %llu\n", READ_ONCE(stat->fast_reentries));
-	seq_printf(m, "user_exits %llu\n", READ_ONCE(stat->user_exits));
-	seq_printf(m, "signal_exits %llu\n", READ_ONCE(stat->signal_exits));
-	seq_printf(m, "page_faults %llu\n", READ_ONCE(stat->page_faults));
-	seq_printf(m, "fault_retries %llu\n", READ_ONCE(stat->fault_retries));
-	seq_printf(m, "tlb_flushes %llu\n", READ_ONCE(stat->tlb_flushes));
+	for (i = 0; i < ARRAY_SIZE(mkvm_counters); i++)
+		seq_printf(m, "%s %llu\n", mkvm_counters[i].name, mkvm_counter(&vcpu->stat, i));
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(mkvm_stat);
+
+static int mkvm_total_show(struct seq_file *m, void *unused)
+{
+	unsigned int i;
+
+	seq_printf(m, "vms %lld\n", atomic64_read(&mkvm_total_vms));
+	seq_printf(m, "vcpus %lld\n", atomic64_read(&mkvm_total_vcpus));
+	for (i = 0; i < ARRAY_SIZE(mkvm_counters); i++)
+		seq_printf(m, "%s %lld\n", mkvm_counters[i].name, atomic64_read(&mkvm_total[i]));
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(mkvm_total);
+
+/**
+ * mkvm_stats_vm_gone() - add the counters of a VM to those of all VMs before it
+ * @vm: a VM that nobody uses any more
+ */
+void mkvm_stats_vm_gone(struct mkvm *vm)
+{
+	struct mkvm_vcpu *vcpu;
+	unsigned int i, n;
+
+	mkvm_for_each_vcpu(n, vcpu, vm)
+		for (i = 0; i < ARRAY_SIZE(mkvm_counters); i++)
+			atomic64_add(mkvm_counter(&vcpu->stat, i), &mkvm_total[i]);
+	atomic64_add(vm->nr_vcpus, &mkvm_total_vcpus);
+	atomic64_inc(&mkvm_total_vms);
+}
 
 /** mkvm_debugfs_init() - create the module's directory; failure is not an error */
 void mkvm_debugfs_init(void)
 {
 	mkvm_debugfs_root = debugfs_create_dir("minikvm", NULL);
+	debugfs_create_file("total", 0444, mkvm_debugfs_root, NULL, &mkvm_total_fops);
 }
 
 /** mkvm_debugfs_exit() - remove the module's directory */

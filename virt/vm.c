@@ -69,6 +69,7 @@ static void mkvm_vm_destroy(struct mkvm *vm)
 	mkvm_debugfs_remove_vm(vm);
 	/* No callback runs any more after this; the tables can go without locks. */
 	mkvm_notifier_unregister(vm);
+	mkvm_stats_vm_gone(vm);
 	for (i = 0; i < vm->nr_vcpus; i++)
 		mkvm_vcpu_destroy(vm->vcpus[i]);
 	mkvm_arch_vm_destroy(vm);

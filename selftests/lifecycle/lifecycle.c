@@ -2,7 +2,8 @@
 /*
  * What the boots of the module's lifecycle need besides a shell.
  *
- * lifecycle insmod FILE        load a module; the exit status is its errno
+ * lifecycle insmod FILE [PARAMETERS]
+ *                              load a module; the exit status is its errno
  * lifecycle rmmod NAME         unload one without waiting; the same
  * lifecycle run [COUNT]        run COUNT guests (default 1) to their end
  * lifecycle spin FILE          run a guest until SIGTERM; FILE holds the number
@@ -44,13 +45,13 @@ GUEST(guest_hello,
       "1: hlt\n"
       "jmp 1b\n");
 
-static int module_load(const char *path)
+static int module_load(const char *path, const char *parameters)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC), ret;
 
 	if (fd < 0)
 		return errno;
-	ret = syscall(SYS_finit_module, fd, "", 0) ? errno : 0;
+	ret = syscall(SYS_finit_module, fd, parameters, 0) ? errno : 0;
 	close(fd);
 	return ret;
 }
@@ -211,7 +212,7 @@ static int cycle(const char *file, unsigned long i)
 	pid_t pid;
 	char c;
 
-	ret = module_load(file);
+	ret = module_load(file, "");
 	if (ret)
 		return say("load", ret), 1;
 	if (pipe(fds))
@@ -258,7 +259,7 @@ int main(int argc, char **argv)
 
 	setlinebuf(stdout);
 	if (!strcmp(what, "insmod") && arg)
-		return say(arg, module_load(arg));
+		return say(arg, module_load(arg, argc > 3 ? argv[3] : ""));
 	if (!strcmp(what, "rmmod") && arg)
 		return say(arg, module_unload(arg));
 	if (!strcmp(what, "run")) {
