@@ -14,7 +14,7 @@ PREFIX ?= /usr/local
 
 TESTVM := tools/testvm
 
-.PHONY: all module tools modules_install install run test test-svm test-vmx check bench shell clean help
+.PHONY: all module tools modules_install install run test test-svm test-vmx test-kvm-selftests check bench shell clean help
 
 all: module tools
 
@@ -41,6 +41,10 @@ test-svm test-vmx: test-%:
 	@$(TESTVM)/install-packages test
 	@$(TESTVM)/run-tests --machine $* '$(TESTS)'
 
+test-kvm-selftests:
+	@$(TESTVM)/install-packages kvm-selftests $(MACHINE)
+	@$(TESTVM)/run-tests $(if $(MACHINE),--machine $(MACHINE)) $(TESTS:%='kvm-selftests/%')
+
 check:
 	@$(TESTVM)/install-packages check
 	@tools/lint/check
@@ -66,6 +70,9 @@ help:
 	@echo 'make test             all tests, in both test machines (TESTS=GLOB: only these)'
 	@echo 'make test-svm         the tests in the machine with AMD SVM (TESTS=GLOB)'
 	@echo 'make test-vmx         the tests in the machine with Intel VMX (TESTS=GLOB)'
+	@echo 'make test-kvm-selftests'
+	@echo '                      the kernel'\''s own KVM selftests, on stock KVM and on minikvm'
+	@echo '                      (MACHINE=svm|vmx; TESTS=GLOB)'
 	@echo 'make check            compiler warnings, sparse and style, against Linux 6.1 and 6.12'
 	@echo 'make bench            what operations cost, beside stock KVM (MACHINE=svm|vmx;'
 	@echo '                      BENCHFLAGS="--rows out,in": options of tools/bench/run-bench)'
