@@ -16,60 +16,12 @@ set --
 
 # shellcheck source=/dev/null
 . /boots/tap.sh
+# shellcheck source=/dev/null
+. /boots/guests.sh
 
 # cpu1 0|1: take CPU 1 off line, or back
 cpu1() {
 	echo "$1" >/sys/devices/system/cpu/cpu1/online
-}
-
-# start COMMAND...: run it in the background until it has got somewhere
-start() {
-	rm -f /tmp/rounds
-	"$@" &
-	guest=$!
-	for _ in $(seq 50); do
-		[ -s /tmp/rounds ] && return 0
-		sleep 0.1
-	done
-	echo "# it did not start: $*"
-	return 1
-}
-
-# The guest that start() began gets on.
-alive() {
-	alive_before=$(cat /tmp/rounds)
-	for _ in $(seq 50); do
-		sleep 0.05
-		[ "$(cat /tmp/rounds)" != "$alive_before" ] && return 0
-	done
-	echo "# no progress after $alive_before rounds"
-	return 1
-}
-
-# End it; it must say that all was well.
-finish() {
-	kill -TERM "$guest"
-	wait "$guest"
-}
-
-# Nobody uses virtualization on any CPU: KVM can have it, and runs a guest on each.
-kvm_works() {
-	modprobe "$kvm" || return 1
-	env MINIKVM_DEVICE=/dev/kvm taskset 1 lifecycle run || return 1
-	env MINIKVM_DEVICE=/dev/kvm taskset 2 lifecycle run || return 1
-	rmmod "$kvm" && rmmod kvm
-}
-
-loaded() {
-	lifecycle insmod /minikvm.ko
-}
-
-unloaded() {
-	lifecycle rmmod minikvm
-}
-
-both_cpus() {
-	taskset 1 lifecycle run && taskset 2 lifecycle run
 }
 
 # holding WHAT: the module stays while a process has that open
@@ -154,5 +106,5 @@ check "virtualization is off on the CPU that was away" kvm_works
 
 # --- Again and again ---
 
-check "100 times: load, run, kill, unload" lifecycle cycles 100 /minikvm.ko
+check "200 times: load, run, kill, unload" lifecycle cycles 200 /minikvm.ko
 check "virtualization is off after all that" kvm_works

@@ -10,6 +10,11 @@
  *                              of rounds it has done, written every so often
  * lifecycle hold dev|vm|vcpu   open that and sleep
  * lifecycle migrate COUNT      run a guest, moving its thread between all CPUs
+ * lifecycle boots              print how often this machine has started a kernel that asked
+ * lifecycle kexec next|crash KERNEL INITRD COMMANDLINE
+ *                              prepare another kernel; "reboot kexec" or a panic starts it
+ * lifecycle reboot kexec|restart
+ *                              at once, whatever runs
  * lifecycle cycles COUNT FILE  COUNT times: load the module in FILE, run a
  *                              guest, kill its process, unload
  *
@@ -17,10 +22,13 @@
  */
 #include <pthread.h>
 #include <sched.h>
+#include <linux/kexec.h>
+#include <linux/reboot.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/io.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -65,6 +73,57 @@ static int say(const char *what, int error)
 {
 	printf("# %s: %s\n", what, error ? strerror(error) : "ok");
 	return error;
+}
+
+/* Bytes of the clock's memory that firmware leaves alone: they outlive a kernel. */
+enum { CMOS_INDEX = 0x70, CMOS_DATA = 0x71, CMOS_COUNT = 0x70, CMOS_CHECK = 0x71 };
+
+static uint8_t cmos_read(uint8_t where)
+{
+	outb(where, CMOS_INDEX);
+	return inb(CMOS_DATA);
+}
+
+static void cmos_write(uint8_t where, uint8_t value)
+{
+	outb(where, CMOS_INDEX);
+	outb(value, CMOS_DATA);
+}
+
+static int boots(void)
+{
+	uint8_t count;
+
+	if (ioperm(CMOS_INDEX, 2, 1))
+		return say("ioperm", errno), 1;
+	count = cmos_read(CMOS_COUNT);
+	if (cmos_read(CMOS_CHECK) != (uint8_t)~count)
+		count = 0;
+	count++;
+	cmos_write(CMOS_COUNT, count);
+	cmos_write(CMOS_CHECK, ~count);
+	printf("%u\n", count);
+	return 0;
+}
+
+static int kexec(bool crash, const char *kernel, const char *initrd, const char *command_line)
+{
+	int kernel_fd = open(kernel, O_RDONLY | O_CLOEXEC);
+	int initrd_fd = open(initrd, O_RDONLY | O_CLOEXEC);
+
+	if (kernel_fd < 0 || initrd_fd < 0)
+		return say("open", errno), 1;
+	if (syscall(SYS_kexec_file_load, kernel_fd, initrd_fd, strlen(command_line) + 1,
+		    command_line, crash ? KEXEC_FILE_ON_CRASH : 0))
+		return say("kexec_file_load", errno), 1;
+	return 0;
+}
+
+static int restart(bool kexec)
+{
+	syscall(SYS_reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2,
+		kexec ? LINUX_REBOOT_CMD_KEXEC : LINUX_REBOOT_CMD_RESTART, NULL);
+	return say("reboot", errno), 1;
 }
 
 /* A guest that says a byte and halts. */
@@ -274,8 +333,14 @@ int main(int argc, char **argv)
 		return hold(arg);
 	if (!strcmp(what, "migrate") && arg)
 		return migrate(strtoul(arg, NULL, 0));
+	if (!strcmp(what, "boots"))
+		return boots();
+	if (!strcmp(what, "kexec") && argc > 5)
+		return kexec(!strcmp(arg, "crash"), argv[3], argv[4], argv[5]);
+	if (!strcmp(what, "reboot") && arg)
+		return restart(!strcmp(arg, "kexec"));
 	if (!strcmp(what, "cycles") && argc > 3)
 		return cycles(strtoul(arg, NULL, 0), argv[3]);
-	fprintf(stderr, "usage: lifecycle insmod|rmmod|run|spin|hold|migrate|cycles ...\n");
+	fprintf(stderr, "usage: lifecycle insmod|rmmod|run|spin|hold|migrate|boots|kexec|reboot|cycles ...\n");
 	return 2;
 }

@@ -10,9 +10,10 @@ A file holds lines KEY=VALUE. What runs is one of:
            /minikvm.ko, not loaded, and the programs minikvm and lifecycle
 Where it runs, if not in the machine as it is with 1 CPU:
   machine, cpu, cpus, memory, kernel, append, mitigations, modules (loaded before), timeout,
-  allow_splat (may repeat)
+  allow_splat (may repeat), kernels, turns=yes (testvm --kernels, --turns)
 What it finds there:
-  carry_modules (of the kernel, for modprobe), files (SRC:DEST)
+  carry_modules (of the kernel, for modprobe), carry_kernel (yes: as /vmlinuz),
+  files (SRC:DEST)
 and, with tests only:
   check    a command that must succeed before the tests (may repeat)
 """
@@ -37,7 +38,8 @@ STOCK_KVM = {"svm": "kvm_amd", "vmx": "kvm_intel"}
 CPUS_ARE_THREADS = {"svm"}
 
 KEYS = {"tests", "script", "machine", "cpu", "cpus", "memory", "kernel", "append", "mitigations", "modules", "timeout",
-        "allow_splat", "carry_modules", "files", "check"}
+        "allow_splat", "carry_modules", "files", "check", "kernels",
+        "carry_kernel", "turns"}
 
 
 @dataclass(frozen=True)
@@ -115,12 +117,15 @@ class Boot:
     def options(self) -> list[str]:
         """Return the arguments for testvm that make the machine."""
         options = ["--machine", self.machine, "--kernel", self.kernel, "--cpus", self.one("cpus", "1")]
-        for key in ("cpu", "memory", "append", "mitigations"):
+        for key in ("cpu", "memory", "append", "mitigations", "kernels"):
             if key in self.keys:
                 options.append(f"--{key}={self.one(key)}")
         for key, option in (("modules", "--module"), ("carry_modules", "--carry-module")):
             for name in self.one(key).split():
                 options += [option, name]
+        for key, option in (("carry_kernel", "--carry-kernel"), ("turns", "--turns")):
+            if key in self.keys:
+                options.append(option)
         for pair in self.one("files").split():
             options += ["--file", f"{TOP / pair}"]
         for pattern in self.keys.get("allow_splat", []):

@@ -19,6 +19,8 @@ class Spec:
     mitigations: bool
     append: str
     interactive: bool
+    kernels: int = 1    # that are to run one after the other: resets do not end the machine
+    turns: bool = False  # CPUs run in turn where they could run at once
 
 
 class Machine(ABC):

@@ -66,7 +66,8 @@ class QemuSvm(Machine):
     def command(self) -> list[str]:
         clock = ["-icount", "shift=0,sleep=off"] if self.icount else []
         return [*self.qemu.command(), "-no-user-config", "-nodefaults", "-display", "none",
-                "-machine", "pc", "-accel", "tcg", *clock, "-no-reboot",
+                "-machine", "pc", "-accel", "tcg,thread=single" if self.spec.turns else "tcg", *clock,
+                *([] if self.spec.kernels > 1 else ["-no-reboot"]),
                 "-cpu", self.cpu_models.get(self.spec.cpu, self.spec.cpu),
                 "-smp", str(self.spec.cpus), "-m", str(self.spec.memory),
                 "-serial", self.serial, "-parallel", f"file:{self.output}",
@@ -78,7 +79,7 @@ class QemuSvm(Machine):
         return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
     def resets(self) -> int:
-        return 0    # QEMU ends instead (-no-reboot)
+        return 0    # QEMU ends instead (-no-reboot), or each kernel is seen to come up
 
     def reset_end(self, returncode: int) -> bool:
         return returncode == 0 and SHUTDOWN_EVENT not in self._log()

@@ -75,6 +75,7 @@ class Runner:
         self.script_status: int | None = None
         self.boot_seconds: float | None = None
         self.ups = 0
+        self.console_before = 0     # how long the console's text was when the kernel came up
         self.start = 0.0
 
     def run(self) -> Result:
@@ -110,14 +111,15 @@ class Runner:
         """Return why the run is over, or None."""
         if process.poll() is not None:
             self._pump()
-            if PANIC in self.console_text:
+            if self._panicked():
                 return "panic"
             return "reset" if self.machine.reset_end(process.returncode) else "exit"
         if time.monotonic() - self.start > self.timeout:
             return "timeout"
-        if self.ups > 1 or self.machine.resets():
+        kernels = self.machine.spec.kernels
+        if self.ups > kernels or self.machine.resets() >= kernels:
             return "reset"
-        if PANIC in self.console_text:
+        if self.ups >= kernels and self._panicked():
             # Let the trace get out before the machine is stopped.
             deadline = time.monotonic() + PANIC_GRACE_SECONDS
             while time.monotonic() < deadline and "end Kernel panic" not in self.console_text:
@@ -125,6 +127,10 @@ class Runner:
                 self._pump()
             return "panic"
         return None
+
+    def _panicked(self) -> bool:
+        """Tell whether the kernel that runs now has; that of the one before may have been wanted."""
+        return PANIC in self.console_text[self.console_before:]
 
     @staticmethod
     def _drain_screen(master: int, screen: bytearray) -> None:
@@ -166,13 +172,18 @@ class Runner:
             self.script_status = int(payload)
         elif tag == "u":
             self.ups += 1
+            if self.ups > 1:
+                self.console_before = len(self.console_text)
             if self.boot_seconds is None:
                 self.boot_seconds = time.monotonic() - self.start
                 self.report(f"up after {self.boot_seconds:.1f} s: {payload.decode(errors='replace').strip()}")
 
     def _result(self, ended: str, returncode: int, screen: bytes) -> Result:
         dmesg = self.dmesg.decode(errors="replace")
-        splats = find_splats(dmesg or self.console_text, self.allowed)
+        log = dmesg or self.console_text
+        if self.machine.spec.kernels > 1:
+            log = self.console_text + dmesg     # of the kernels before there is no other
+        splats = find_splats(log, self.allowed)
         status, message = self._verdict(ended, returncode, splats)
         if status == STATUS_EMULATOR:
             text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()=>]\w?|\r", "", screen.decode(errors="replace"))
