@@ -22,7 +22,6 @@
  */
 #include <pthread.h>
 #include <sched.h>
-#include <linux/kexec.h>
 #include <linux/reboot.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -32,6 +31,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "lifecycle/lifecycle.h"
 #include "machine.h"
 
 /*
@@ -69,7 +69,7 @@ static int module_unload(const char *name)
 	return syscall(SYS_delete_module, name, O_NONBLOCK) ? errno : 0;
 }
 
-static int say(const char *what, int error)
+int say(const char *what, int error)
 {
 	printf("# %s: %s\n", what, error ? strerror(error) : "ok");
 	return error;
@@ -103,19 +103,6 @@ static int boots(void)
 	cmos_write(CMOS_COUNT, count);
 	cmos_write(CMOS_CHECK, ~count);
 	printf("%u\n", count);
-	return 0;
-}
-
-static int kexec(bool crash, const char *kernel, const char *initrd, const char *command_line)
-{
-	int kernel_fd = open(kernel, O_RDONLY | O_CLOEXEC);
-	int initrd_fd = open(initrd, O_RDONLY | O_CLOEXEC);
-
-	if (kernel_fd < 0 || initrd_fd < 0)
-		return say("open", errno), 1;
-	if (syscall(SYS_kexec_file_load, kernel_fd, initrd_fd, strlen(command_line) + 1,
-		    command_line, crash ? KEXEC_FILE_ON_CRASH : 0))
-		return say("kexec_file_load", errno), 1;
 	return 0;
 }
 
@@ -336,7 +323,7 @@ int main(int argc, char **argv)
 	if (!strcmp(what, "boots"))
 		return boots();
 	if (!strcmp(what, "kexec") && argc > 5)
-		return kexec(!strcmp(arg, "crash"), argv[3], argv[4], argv[5]);
+		return kexec_prepare(!strcmp(arg, "crash"), argv[3], argv[4], argv[5]);
 	if (!strcmp(what, "reboot") && arg)
 		return restart(!strcmp(arg, "kexec"));
 	if (!strcmp(what, "cycles") && argc > 3)
