@@ -77,6 +77,26 @@ static void mkvm_raise_db(struct mkvm_vcpu *vcpu, u64 dr6_bits)
 }
 
 /**
+ * mkvm_db_causes() - what is true of what the CPU says about a #DB
+ * @vcpu: the vCPU
+ * @dr6: bits as in DR6
+ *
+ * Breakpoints that match are told even if they are not enabled (SDM, "Debug Status Register (DR6)"),
+ * and as long as none is, DR0 to DR3 in the CPU are somebody else's.
+ *
+ * Return: breakpoints that are enabled, BD, BS, BT.
+ */
+u64 mkvm_db_causes(struct mkvm_vcpu *vcpu, u64 dr6)
+{
+	int i;
+
+	for (i = 0; i < 4; i++)
+		if (!(vcpu->arch.eff_dr7 >> (DR_ENABLE_SIZE * i) & 3))
+			dr6 &= ~(u64)BIT(i);
+	return dr6 & (DR_TRAP_BITS | MKVM_DR6_BD | DR_STEP | MKVM_DR6_BT);
+}
+
+/**
  * mkvm_handle_db() - #DB in the guest
  * @vcpu: the vCPU
  * @dr6_bits: what happened: breakpoints 0 to 3, BD, BS, BT

@@ -111,6 +111,7 @@ int mkvm_set_dr7(struct mkvm_vcpu *vcpu, u64 val);
 void mkvm_set_db(struct mkvm_vcpu *vcpu, unsigned int dr, u64 val);
 mkvm_run_t mkvm_handle_mov_dr(struct mkvm_vcpu *vcpu, unsigned int dr, enum mkvm_reg reg,
 			      bool to_dr);
+u64 mkvm_db_causes(struct mkvm_vcpu *vcpu, u64 dr6);
 mkvm_run_t mkvm_handle_db(struct mkvm_vcpu *vcpu, u64 dr6_bits);
 int mkvm_get_debugregs(struct mkvm_vcpu *vcpu, struct kvm_debugregs *regs);
 int mkvm_set_debugregs(struct mkvm_vcpu *vcpu, const struct kvm_debugregs *regs);

@@ -47,7 +47,7 @@ static bool svm_end_nmi_step(struct mkvm_vcpu *vcpu, u64 dr6)
 static mkvm_run_t svm_exit_db(struct mkvm_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
-	u64 dr6 = svm->vmcb->save.dr6 & (DR_TRAP_BITS | MKVM_DR6_BD | DR_STEP | MKVM_DR6_BT);
+	u64 dr6 = mkvm_db_causes(vcpu, svm->vmcb->save.dr6);
 
 	svm->vmcb->save.dr6 = DR6_RESERVED;
 	svm_mark_dirty(svm, SVM_CLEAN_DR);

@@ -38,7 +38,7 @@ static mkvm_run_t vmx_exit_unexpected(struct mkvm_vcpu *vcpu)
 /* #DB; the qualification has the bits that DR6 would have got. */
 static mkvm_run_t vmx_exit_debug(struct mkvm_vcpu *vcpu, u32 info)
 {
-	u64 dr6 = vmcs_readl(EXIT_QUALIFICATION) & (DR_TRAP_BITS | MKVM_DR6_BD | DR_STEP);
+	u64 dr6 = mkvm_db_causes(vcpu, vmcs_readl(EXIT_QUALIFICATION));
 
 	if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_PRIV_SW_EXCEPTION) {
 		/* INT1 is a trap, but exits before RIP has moved. It is not stepped itself. */
