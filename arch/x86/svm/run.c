@@ -122,6 +122,8 @@ void svm_inject(struct mkvm_vcpu *vcpu)
 	struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
 
 	to_svm(vcpu)->soft_len = 0;
+	/* Its handler is in no shadow, whatever the CPU makes of both together. */
+	mkvm_end_shadow(vcpu);
 	if (event->type == MKVM_EVENT_SOFT_EXC)
 		svm_inject_soft_exception(vcpu);
 	else if (event->type == MKVM_EVENT_NMI)
