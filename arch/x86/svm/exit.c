@@ -21,26 +21,6 @@ static mkvm_run_t svm_exit_host_event(struct mkvm_vcpu *vcpu)
 }
 
 /*
- * The end of a step towards an NMI. Return: true when #DB says nothing else.
- * TF is taken back, unless the guest has just loaded its flags with an IRET.
- */
-static bool svm_end_nmi_step(struct mkvm_vcpu *vcpu, u64 dr6)
-{
-	struct svm_vcpu *svm = to_svm(vcpu);
-	u8 step = svm->nmi_step;
-
-	if (step == SVM_NMI_NO_STEP)
-		return false;
-	svm->nmi_step = SVM_NMI_NO_STEP;
-	mkvm_make_request(vcpu, MKVM_REQ_EVENT);
-	if (step == SVM_NMI_STEP_GUEST_TF)
-		return false;
-	if (svm->nmi_iret_rip == ~0ull)
-		mkvm_reg_write(vcpu, MKVM_REG_RFLAGS, mkvm_rflags(vcpu) & ~(u64)X86_EFLAGS_TF);
-	return dr6 == DR_STEP;
-}
-
-/*
  * #DB; DR6 in the VMCB has been updated. It is kept clear there, so that its bits are those of this
  * exception.
  */
@@ -51,9 +31,33 @@ static mkvm_run_t svm_exit_db(struct mkvm_vcpu *vcpu)
 
 	svm->vmcb->save.dr6 = DR6_RESERVED;
 	svm_mark_dirty(svm, SVM_CLEAN_DR);
-	if (unlikely(svm_end_nmi_step(vcpu, dr6)))
-		return MKVM_RUN_GUEST;
+	/* The end of a step towards an NMI is not the guest's. */
+	if (unlikely(svm->nmi_step == SVM_NMI_STEP && dr6 & DR_STEP)) {
+		dr6 &= ~(u64)DR_STEP;
+		if (!dr6)
+			return MKVM_RUN_GUEST;
+	}
 	return mkvm_handle_db(vcpu, dr6);
+}
+
+/*
+ * A step towards an NMI ends with a fault. What the handler finds on its stack is without our TF, and
+ * the NMI comes next: the shadow is over, and IRET unblocks NMIs even if it faults (SDM, "Handling
+ * Multiple NMIs").
+ */
+static mkvm_run_t svm_exit_step_fault(struct mkvm_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	const struct vmcb_control_area *control = &svm->vmcb->control;
+	u8 vector = control->exit_code - SVM_EXIT_EXCP_BASE;
+
+	mkvm_end_shadow(vcpu);
+	if (svm->nmi_iret_rip != ~0ull)
+		mkvm_reg_write(vcpu, MKVM_REG_BLOCKED, mkvm_blocked(vcpu) & ~MKVM_BLOCKED_NMI);
+	if (vector == X86_TRAP_PF)
+		vcpu->arch.cr2 = control->exit_info_2;
+	mkvm_queue_exception_e(vcpu, vector, control->exit_info_1);
+	return MKVM_RUN_GUEST;
 }
 
 /* INT1 is a trap, but exits before RIP has moved. It is not stepped itself. */
@@ -236,6 +240,11 @@ static const struct svm_exit_row svm_exit_table[] = {
 	EXCEPTION("EXCP_DB", X86_TRAP_DB, svm_exit_db),
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_BP] = { "EXCP_BP", svm_exit_bp, OP(INT), true, false },
 	EXCEPTION("EXCP_UD", X86_TRAP_UD, mkvm_handle_ud),
+	EXCEPTION("EXCP_TS", X86_TRAP_TS, svm_exit_step_fault),
+	EXCEPTION("EXCP_NP", X86_TRAP_NP, svm_exit_step_fault),
+	EXCEPTION("EXCP_SS", X86_TRAP_SS, svm_exit_step_fault),
+	EXCEPTION("EXCP_GP", X86_TRAP_GP, svm_exit_step_fault),
+	EXCEPTION("EXCP_PF", X86_TRAP_PF, svm_exit_step_fault),
 	EXCEPTION("EXCP_AC", X86_TRAP_AC, svm_exit_ac),
 	EXCEPTION("EXCP_MC", X86_TRAP_MC, svm_exit_host_event),
 	ROW(INTR,		svm_exit_host_event),

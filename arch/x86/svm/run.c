@@ -184,6 +184,20 @@ static void svm_requeue_event(struct mkvm_vcpu *vcpu, u32 info)
 	event->insn_len = 0;
 }
 
+/*
+ * Whatever ended a step towards an NMI, the flags are the guest's again, and what comes next is
+ * chosen anew. A complete IRET has loaded flags of its own.
+ */
+static void svm_end_nmi_step(struct mkvm_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	bool complete = svm->vmcb->control.exit_code == SVM_EXIT_EXCP_BASE + X86_TRAP_DB;
+
+	if (svm->nmi_step == SVM_NMI_STEP && !(complete && svm->nmi_iret_rip != ~0ull))
+		vcpu->arch.regs[MKVM_REG_RFLAGS] &= ~(u64)X86_EFLAGS_TF;
+	mkvm_make_request(vcpu, MKVM_REQ_EVENT);
+}
+
 /* The IRET that ends the handling of an NMI has been executed, unless the guest is still at it. */
 static void svm_follow_iret(struct mkvm_vcpu *vcpu)
 {
@@ -265,6 +279,8 @@ bool svm_enter(struct mkvm_vcpu *vcpu)
 	}
 
 	vcpu->arch.event.type = MKVM_EVENT_NONE;
+	if (unlikely(svm->nmi_step != SVM_NMI_NO_STEP))
+		svm_end_nmi_step(vcpu);
 	if (unlikely(svm->nmi_blocked))
 		svm_follow_iret(vcpu);
 	if (svm->exit->quick)

@@ -59,6 +59,25 @@ static void svm_write_crs(struct mkvm_vcpu *vcpu)
 	svm_mark_dirty(svm, SVM_CLEAN_CR);
 }
 
+/* What an instruction can raise that NMIs wait for: see svm_exit_step_fault(). */
+static void svm_intercept_step_faults(struct svm_vcpu *svm, bool on)
+{
+	static const u8 faults[] = {
+		X86_TRAP_TS, X86_TRAP_NP, X86_TRAP_SS, X86_TRAP_GP, X86_TRAP_PF,
+	};
+	unsigned int i;
+
+	if (svm->step_faults == on)
+		return;
+	svm->step_faults = on;
+	for (i = 0; i < ARRAY_SIZE(faults); i++) {
+		if (on)
+			svm_intercept(svm, INTERCEPT_EXCEPTION_OFFSET + faults[i]);
+		else
+			svm_no_intercept(svm, INTERCEPT_EXCEPTION_OFFSET + faults[i]);
+	}
+}
+
 /** svm_block_nmis() - the guest handles an NMI, or does no longer
  * @svm: the vCPU
  * @block: from the delivery to the end of IRET */
@@ -102,6 +121,7 @@ static void svm_write_windows(struct mkvm_vcpu *vcpu)
 
 	svm->exit_at_once = nmi && vcpu->arch.event.type != MKVM_EVENT_NONE;
 	svm->irq_window_for_nmi = false;
+	svm->nmi_step = SVM_NMI_NO_STEP;
 	if (nmi && !svm->exit_at_once) {
 		if (svm->nmi_blocked ? svm->nmi_iret_rip != ~0ull :
 				       !(rflags & X86_EFLAGS_IF)) {
@@ -112,6 +132,7 @@ static void svm_write_windows(struct mkvm_vcpu *vcpu)
 			svm->irq_window_for_nmi = !svm->nmi_blocked;
 		}
 	}
+	svm_intercept_step_faults(svm, svm->nmi_step != SVM_NMI_NO_STEP);
 	if (vcpu->arch.windows & MKVM_WINDOW_IRQ || svm->irq_window_for_nmi)
 		svm_intercept(svm, INTERCEPT_VINTR);
 	else

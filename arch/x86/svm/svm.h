@@ -73,6 +73,7 @@ enum svm_nmi_step {
  * @host_area_pa: the CPU's page for the host's state, while loaded
  * @nmi_blocked: MKVM_BLOCKED_NMI while the guest handles an NMI, 0 otherwise
  * @nmi_step:	see enum svm_nmi_step
+ * @step_faults: exceptions exit that the instruction of a step may raise
  * @nmi_iret_rip: the IRET that will end the blocking of NMIs
  * @soft_len:	length of the INT3 or INTO whose event is being injected, 0: none
  * @irq_window_for_nmi: interrupts can be taken when an NMI can
@@ -97,6 +98,7 @@ struct svm_vcpu {
 	u8 nmi_blocked;
 	u8 nmi_step;
 	u8 soft_len;
+	bool step_faults;
 	bool exit_at_once;
 	bool irq_window_for_nmi;
 	u64 nmi_iret_rip;
