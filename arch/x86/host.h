@@ -166,7 +166,11 @@ static __always_inline void mkvm_host_nmi(void)
 /** mkvm_host_kick_self() - an interrupt for this CPU that does nothing. Interrupts off */
 static inline void mkvm_host_kick_self(void)
 {
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+	arch_smp_send_reschedule(smp_processor_id());
+#else
 	smp_send_reschedule(smp_processor_id());
+#endif
 }
 
 /**
