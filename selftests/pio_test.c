@@ -587,6 +587,50 @@ TEST(ins_faults_read_only)
 	check_ins_fault(true);
 }
 
+/*
+ * Userspace changes RCX while it carries out REP INSB, which is not part of the ABI: what is stored,
+ * RCX and RDI have to fit together all the same.
+ */
+static void ins_with_rcx(uint64_t rcx, uint64_t changed)
+{
+	uint8_t *memory, want[16] = {};
+	struct code_buf code = {};
+	struct test_vcpu *vcpu;
+	struct kvm_regs regs;
+
+	CODE(&code, 0xf3, 0x6c);	/* rep insb */
+	code_hlt(&code);
+	vcpu = guest(MODE_LONG, &code, &regs);
+	memory = vm_hva(vcpu->vm, BUF, sizeof(want));
+	memset(memory, 0, sizeof(want));
+	regs.rdx = 0x1234;
+	regs.rcx = rcx;
+	regs.rdi = BUF;
+	vcpu_set_regs(vcpu, &regs);
+	vcpu_run_expect(vcpu, KVM_EXIT_IO);
+	TEST_EQ(rcx, vcpu->run->io.count, "elements");
+	memset((uint8_t *)vcpu->run + vcpu->run->io.data_offset, 0xaa, sizeof(want));
+	vcpu_get_regs(vcpu, &regs);
+	regs.rcx = changed;
+	vcpu_set_regs(vcpu, &regs);
+	vcpu_run_to_hlt(vcpu);
+
+	vcpu_get_regs(vcpu, &regs);
+	TEST_EQ(0, regs.rcx, "RCX");
+	TEST_EQ(BUF + changed, regs.rdi, "RDI");
+	memset(want, 0xaa, changed);
+	TEST_CHECK(!memcmp(memory, want, sizeof(want)), "other memory than RCX says");
+}
+
+TEST(ins_rcx_reduced)
+{
+	ins_with_rcx(2, 1);
+	ins_with_rcx(16, 5);
+	/* Stock KVM leaves KVM_RUN without an exit reason then. */
+	if (test_device_is_minikvm())
+		ins_with_rcx(3, 0);
+}
+
 /* A word at the last byte of a real-mode segment is beyond its limit. */
 TEST(outs_beyond_limit)
 {

@@ -208,6 +208,17 @@ static mkvm_run_t mkvm_outs(struct mkvm_vcpu *vcpu, const struct mkvm_pio_exit *
 	return ret;
 }
 
+/*
+ * How many elements to store of those that userspace has put into the page. It may have
+ * changed RCX meanwhile, and the counter must not pass 0.
+ */
+static u32 mkvm_ins_elements(struct mkvm_vcpu *vcpu, const struct mkvm_pio *done)
+{
+	u64 left = vcpu->arch.regs[MKVM_REG_RCX] & mkvm_addr_mask(done->addr_size);
+
+	return done->rep ? min_t(u64, done->count, left) : done->count;
+}
+
 /* Store what userspace has put into the page. */
 static mkvm_run_t mkvm_store_ins(struct mkvm_vcpu *vcpu)
 {
@@ -216,7 +227,7 @@ static mkvm_run_t mkvm_store_ins(struct mkvm_vcpu *vcpu)
 		.size = done->size, .in = true, .string = true, .rep = done->rep,
 		.addr_size = done->addr_size,
 	};
-	u32 bytes = done->size * done->count, count;
+	u32 elements = mkvm_ins_elements(vcpu, done), bytes = done->size * elements, count;
 	const void *data = vcpu->arch.pio_data;
 	struct gwalk_result res;
 	struct x86_fault fault;
@@ -247,8 +258,7 @@ static mkvm_run_t mkvm_store_ins(struct mkvm_vcpu *vcpu)
 	}
 	if (r)
 		return mkvm_string_failed(vcpu, r, &fault);
-	mkvm_string_advance(vcpu, MKVM_REG_RDI, done->addr_size, done->size, done->count,
-			    done->rep);
+	mkvm_string_advance(vcpu, MKVM_REG_RDI, done->addr_size, done->size, elements, done->rep);
 	return MKVM_RUN_GUEST;
 }
 
