@@ -10,6 +10,7 @@ from .. import errors
 from ..errors import TestvmError
 from ..initrd import Cpio, Modules
 from ..kernels import Kernel
+from ..machine import Machine, Spec
 from ..runner import Records, Runner
 
 
@@ -58,6 +59,59 @@ class Verdicts(unittest.TestCase):
         for ended in ("panic", "reset", "exit"):
             self.assertEqual(errors.STATUS_DIED, self.status(ended, boot_seconds=1.0))
         self.assertEqual(errors.STATUS_EMULATOR, self.status(powered_off=False))
+
+
+class Scripted(Machine):
+    """A machine whose emulator is a shell script in its directory."""
+
+    name = summary = arch = default_cpu = channel = "scripted"
+    cpu_models: dict[str, str] = {}
+    script = ""
+
+    def prepare(self, kernel, initrd, terminal) -> None:
+        """Nothing to write."""
+
+    def command(self) -> list[str]:
+        return ["sh", "-c", self.script]
+
+    def resets(self) -> int:
+        return 0
+
+    def clean_end(self, returncode: int) -> bool:
+        return returncode == 0
+
+    def problems(self) -> list[str]:
+        return []
+
+    def log_tail(self, lines: int = 15) -> str:
+        return ""
+
+
+class Kernels(unittest.TestCase):
+    """Machines that see more than one kernel."""
+
+    FIRST = "printf 'u\\002\\000up' >>output; "
+    SECOND = "printf 'u\\002\\000ups\\001\\0000d\\003\\000ok\\n' >>output; sleep 0.2; "
+
+    def status(self, script: str, kernels: int) -> int:
+        with tempfile.TemporaryDirectory() as directory:
+            machine = Scripted(Spec(1, "", 1, False, "", False, kernels), Path(directory))
+            machine.script = script
+            return Runner(machine, 10, [], lambda data: None, lambda text: None).run().status
+
+    def test_two(self) -> None:
+        self.assertEqual(0, self.status(self.FIRST + "sleep 0.2; " + self.SECOND, 2))
+        self.assertEqual(errors.STATUS_DIED, self.status(self.FIRST + "sleep 0.2; printf 'u\\002\\000up' >>output; "
+                                                         "sleep 5", 1))
+
+    def test_complaint_of_the_first(self) -> None:
+        self.assertEqual(errors.STATUS_SPLAT, self.status(
+            self.FIRST + "echo '[    1.000000] watchdog: BUG: soft lockup' >>console; sleep 0.2; " + self.SECOND, 2))
+
+    def test_panic_of_the_first(self) -> None:
+        panic = "echo '[    1.000000] Kernel panic - not syncing: x' >>console; sleep 0.3; "
+        self.assertEqual(errors.STATUS_SPLAT, self.status(self.FIRST + panic + self.SECOND, 2))
+        self.assertEqual(errors.STATUS_DIED, self.status(self.FIRST + panic + "sleep 9", 1))
 
 
 def entries(archive: bytes) -> dict[str, tuple[int, bytes]]:
