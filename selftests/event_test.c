@@ -1417,7 +1417,7 @@ TEST(db_loop)
 	};
 	int ret;
 
-	if (test_cpu_is_tcg() && !test_device_is_minikvm())
+	if (test_cpu_is_tcg())
 		SKIP(return, "TCG ends QEMU: a breakpoint in the delivery of an event");
 	if (!test_has_cap(vcpu->vm->dev, KVM_CAP_DEBUGREGS))
 		SKIP(return, "KVM_CAP_DEBUGREGS missing");
@@ -1437,7 +1437,7 @@ TEST(db_loop_ring0)
 	struct kvm_regs regs;
 	int ret;
 
-	if (test_cpu_is_tcg() && !test_device_is_minikvm())
+	if (test_cpu_is_tcg())
 		SKIP(return, "TCG ends QEMU: a breakpoint in the delivery of an event");
 	vcpu_get_regs(vcpu, &regs);
 	regs.rax = GUEST_STACK_TOP - 16;
