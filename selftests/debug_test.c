@@ -496,6 +496,10 @@ TEST(step_over_instructions)
 		uint64_t next = GUEST_CODE + rows[i].size, value = 2;
 		struct kvm_regs regs;
 
+		/* Stock KVM forgets the step of an OUTS that userspace completes. */
+		if (!test_device_is_minikvm() && !strcmp(rows[i].name, "outsb"))
+			continue;
+
 		vcpu_set_log_mode(vcpu, MODE_LONG);
 		vm_load_bytes(vcpu->vm, rows[i].code, rows[i].size);
 		vm_write(vcpu->vm, GUEST_CODE + rows[i].size, tail, sizeof(tail));
