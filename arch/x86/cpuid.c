@@ -539,6 +539,22 @@ void mkvm_cpuid_update(struct mkvm_vcpu *vcpu)
 			 X86_CR4_PSE | X86_CR4_PAE | X86_CR4_MCE | X86_CR4_PGE |	\
 			 X86_CR4_PCE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT)
 
+/*
+ * The features of a word that minikvm has and the vCPU's CPUID, too. A vCPU that never got any is not
+ * restricted, as in KVM.
+ */
+static u32 cpuid_permitted(struct mkvm_vcpu *vcpu, u32 function, enum cpuid_leafs word)
+{
+	const struct kvm_cpuid_entry2 *e = mkvm_find_cpuid(vcpu, function, 0);
+	u32 ours = mkvm_feature_word(word);
+
+	if (!vcpu->arch.cpuid)
+		return ours;
+	if (!e)
+		return 0;
+	return ours & (word == CPUID_7_0_EBX ? e->ebx : e->ecx);
+}
+
 /**
  * mkvm_cpuid_apply() - which control-register bits the vCPU has
  * @vcpu: the vCPU
@@ -553,22 +569,20 @@ void mkvm_cpuid_apply(struct mkvm_vcpu *vcpu)
 	u32 word;
 
 	arch->cr4_allowed = MKVM_CR4_ALWAYS;
-	e = mkvm_find_cpuid(vcpu, 1, 0);
-	word = e ? e->ecx & mkvm_feature_word(CPUID_1_ECX) : 0;
+	word = cpuid_permitted(vcpu, 1, CPUID_1_ECX);
 	if (word & F(PCID))
 		arch->cr4_allowed |= X86_CR4_PCIDE;
 	if (word & F(XSAVE))
 		arch->cr4_allowed |= X86_CR4_OSXSAVE;
 
-	e = mkvm_find_cpuid(vcpu, 7, 0);
-	word = e ? e->ebx & mkvm_feature_word(CPUID_7_0_EBX) : 0;
+	word = cpuid_permitted(vcpu, 7, CPUID_7_0_EBX);
 	if (word & F(FSGSBASE))
 		arch->cr4_allowed |= X86_CR4_FSGSBASE;
 	if (word & F(SMEP))
 		arch->cr4_allowed |= X86_CR4_SMEP;
 	if (word & F(SMAP))
 		arch->cr4_allowed |= X86_CR4_SMAP;
-	word = e ? e->ecx & mkvm_feature_word(CPUID_7_ECX) : 0;
+	word = cpuid_permitted(vcpu, 7, CPUID_7_ECX);
 	if (word & F(UMIP))
 		arch->cr4_allowed |= X86_CR4_UMIP;
 	if (word & F(LA57))
