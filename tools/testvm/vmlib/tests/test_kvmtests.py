@@ -62,6 +62,7 @@ class Comparing(unittest.TestCase):
         self.assertEqual(FAIL, self.judge("a | | |", good, outcome(4, "1..0 # SKIP - no KVM_CAP_X"))[0])
         self.assertEqual(FAIL, self.judge("a | | |", good, outcome(0, "y"))[0])
         self.assertEqual(FAIL, self.judge("a | | |", good, outcome(0, "x", vms=0))[0])
+        self.assertEqual(PASS, self.judge("a | | device |", good, outcome(0, "x", vms=0))[0])
         self.assertEqual(FAIL, self.judge("a | | |", outcome(254, "x"), good)[0])
         self.assertEqual(FAIL, self.judge("a | | |", None, good)[0])
         self.assertEqual(PASS, self.judge("a | | undecided |", outcome(254, "y"), good)[0])
