@@ -14,7 +14,7 @@
 #include <asm/fpu/types.h>
 
 #include "../../virt/run.h"
-#include "emulate.h"
+#include "mmio_op.h"
 
 struct mkvm_msr_filter;
 struct mkvm_vcpu;

@@ -2,231 +2,9 @@
 /*
  * x86 instruction decoder. Interface and rules: decode.h, pure.h.
  *
- * The tables below have one row for each form of an instruction and name it as
- * the manual does. Operands are written in the letters of the manual's
- * appendix "Opcode Map", sections "Codes for Addressing Method" and "Codes for
- * Operand Type"; a reader can hold the page beside the table. To add an
- * instruction, add its row; to add a kind of operand, add a letter.
+ * The instructions are in the tables of opcode.c.
  */
-#include "decode.h"
-
-/* Codes for addressing method. */
-enum {
-	METH_NONE,
-	METH_E,		/* ModRM.rm: register or memory */
-	METH_M,		/* ModRM.rm: memory only, mod = 3 is another row */
-	METH_R,		/* ModRM.rm: register whatever mod is */
-	METH_G,		/* ModRM.reg: general register */
-	METH_C,		/* ModRM.reg: control register */
-	METH_D,		/* ModRM.reg: debug register */
-	METH_I,		/* immediate, sign-extended */
-	METH_U,		/* immediate, zero-extended: a port or a vector */
-	METH_O,		/* moffs: the address follows the opcode */
-	METH_X,		/* DS:rSI, the segment can be overridden */
-	METH_Y,		/* ES:rDI, it cannot */
-	METH_RAX,	/* AL, AX, EAX, RAX */
-	METH_RDX,
-};
-
-/* Codes for operand type. */
-enum {
-	WID_NONE,	/* the operand is an address only */
-	WID_B,		/* byte */
-	WID_W,		/* word */
-	WID_D,		/* doubleword */
-	WID_V,		/* operand size */
-	WID_Z,		/* operand size, but doubleword for 64 bits */
-	WID_Y,		/* quadword in 64-bit mode, else doubleword */
-};
-
-#define OPND(meth, wid)	((meth) << 4 | (wid))
-#define OPND_METH(o)	((o) >> 4)
-#define OPND_WID(o)	((o) & 0xf)
-
-#define Eb	OPND(METH_E, WID_B)
-#define Ew	OPND(METH_E, WID_W)
-#define Ed	OPND(METH_E, WID_D)
-#define Ev	OPND(METH_E, WID_V)
-#define M	OPND(METH_M, WID_NONE)
-#define Mw	OPND(METH_M, WID_W)
-#define Ry	OPND(METH_R, WID_Y)
-#define Rv	OPND(METH_R, WID_V)
-#define Gb	OPND(METH_G, WID_B)
-#define Gv	OPND(METH_G, WID_V)
-#define Cy	OPND(METH_C, WID_Y)
-#define Dy	OPND(METH_D, WID_Y)
-#define Ib	OPND(METH_I, WID_B)
-#define Iz	OPND(METH_I, WID_Z)
-#define Ub	OPND(METH_U, WID_B)
-#define Ob	OPND(METH_O, WID_B)
-#define Ov	OPND(METH_O, WID_V)
-#define Xb	OPND(METH_X, WID_B)
-#define Xz	OPND(METH_X, WID_Z)
-#define Yb	OPND(METH_Y, WID_B)
-#define Yz	OPND(METH_Y, WID_Z)
-#define AL	OPND(METH_RAX, WID_B)
-#define eAX	OPND(METH_RAX, WID_Z)
-#define rAX	OPND(METH_RAX, WID_V)
-#define DX	OPND(METH_RDX, WID_W)
-
-/* Row flags beyond the public X86_INSN_*, in the upper byte. */
-#define ROW_PUBLIC	0xff
-#define ROW_LOCK	(1 << 8)	/* LOCK is legal with a memory destination */
-#define ROW_NO64	(1 << 9)	/* #UD in 64-bit mode */
-#define ROW_ONLY64	(1 << 10)	/* another instruction elsewhere */
-#define ROW_F3		(1 << 11)	/* F3 is part of the opcode */
-#define ROW_BYTE	(1 << 12)	/* operand size is one byte */
-#define ROW_NO_OP16	(1 << 13)	/* not with 16-bit operand size */
-#define ROW_NO_REXB	(1 << 14)	/* with REX.B another instruction */
-
-#define MODRM		X86_INSN_MODRM
-#define CPL0		X86_INSN_CPL0
-#define STRING		X86_INSN_STRING
-#define NO64		ROW_NO64
-#define ONLY64		ROW_ONLY64
-#define F3		ROW_F3
-#define BYTE		ROW_BYTE
-#define NO_OP16		ROW_NO_OP16
-#define NO_REXB		ROW_NO_REXB
-
-/**
- * struct x86_row - one form of an instruction
- * @name: its name in the manual; NULL ends a group
- * @group: rows among which the ModRM byte or a prefix chooses, first match;
- *	of the row itself only MODRM in @flags counts
- * @op: enum x86_op
- * @opnd: operands, destination first
- * @modrm_mask: bits of ModRM that must be as in @modrm
- * @modrm: the digit of the manual's "/digit", or a whole byte
- * @flags: X86_INSN_* and ROW_*
- */
-struct x86_row {
-	const char *name;
-	const struct x86_row *group;
-	u8 op;
-	u8 opnd[2];
-	u8 modrm_mask;
-	u8 modrm;
-	u16 flags;
-};
-
-#define ROW3(_name, _op, _flags, _dst, _src, ...)			\
-	{ .name = _name, .op = X86_OP_##_op, .opnd = { _dst, _src },	\
-	  .flags = (_flags) }
-/* ROW(name, op, flags, destination, source): operands that lack are 0. */
-#define ROW(...)	ROW3(__VA_ARGS__, 0, 0, 0)
-
-#define DIGIT_ROW3(_digit, _name, _op, _flags, _dst, _src, ...)		\
-	{ .name = _name, .op = X86_OP_##_op, .opnd = { _dst, _src },	\
-	  .modrm_mask = 0x38, .modrm = (_digit) << 3, .flags = (_flags) }
-#define DIGIT(...)	DIGIT_ROW3(__VA_ARGS__, 0, 0, 0)
-
-#define BYTE_ROW(_modrm, _name, _op, _flags)				\
-	{ .name = _name, .op = X86_OP_##_op, .modrm_mask = 0xff,	\
-	  .modrm = (_modrm), .flags = (_flags) }
-
-#define GROUP(_rows, _flags)	{ .group = (_rows), .flags = (_flags) }
-#define END_OF_GROUP		{ .name = NULL }
-
-static const struct x86_row group_90[] = {
-	/* F3 with REX.B exchanges rAX and R8 like 90 without F3. */
-	ROW("PAUSE", PAUSE, F3 | NO_REXB),
-	END_OF_GROUP
-};
-
-static const struct x86_row group_c6[] = {
-	DIGIT(0, "MOV", MOV, BYTE, Eb, Ib),
-	END_OF_GROUP
-};
-
-static const struct x86_row group_c7[] = {
-	DIGIT(0, "MOV", MOV, 0, Ev, Iz),
-	END_OF_GROUP
-};
-
-/* Whole bytes stand before the digits that contain them. */
-static const struct x86_row group_0f01[] = {
-	BYTE_ROW(0xc1, "VMCALL", VMCALL, 0),
-	BYTE_ROW(0xc8, "MONITOR", MONITOR, 0),
-	BYTE_ROW(0xc9, "MWAIT", MWAIT, 0),
-	BYTE_ROW(0xd1, "XSETBV", XSETBV, CPL0),
-	BYTE_ROW(0xd9, "VMMCALL", VMMCALL, 0),
-	BYTE_ROW(0xf9, "RDTSCP", RDTSCP, 0),
-	BYTE_ROW(0xfa, "MONITORX", MONITOR, 0),
-	BYTE_ROW(0xfb, "MWAITX", MWAIT, 0),
-	DIGIT(4, "SMSW", SMSW, 0, Mw),
-	DIGIT(4, "SMSW", SMSW, 0, Rv),
-	DIGIT(6, "LMSW", LMSW, CPL0, Ew),
-	DIGIT(7, "INVLPG", INVLPG, CPL0, M),
-	END_OF_GROUP
-};
-
-static const struct x86_row group_0f09[] = {
-	ROW("WBNOINVD", WBINVD, CPL0 | F3),
-	ROW("WBINVD", WBINVD, CPL0),
-	END_OF_GROUP
-};
-
-static const struct x86_row one_byte[256] = {
-	/*
-	 * With 16-bit operand size Intel reads two bytes and AMD four: left
-	 * out, both manuals discourage it.
-	 */
-	[0x63] = ROW("MOVSXD", MOVSX, MODRM | ONLY64 | NO_OP16, Gv, Ed),
-	[0x6c] = ROW("INS", INS, BYTE | STRING, Yb, DX),
-	[0x6d] = ROW("INS", INS, STRING, Yz, DX),
-	[0x6e] = ROW("OUTS", OUTS, BYTE | STRING, DX, Xb),
-	[0x6f] = ROW("OUTS", OUTS, STRING, DX, Xz),
-	[0x88] = ROW("MOV", MOV, MODRM | BYTE, Eb, Gb),
-	[0x89] = ROW("MOV", MOV, MODRM, Ev, Gv),
-	[0x8a] = ROW("MOV", MOV, MODRM | BYTE, Gb, Eb),
-	[0x8b] = ROW("MOV", MOV, MODRM, Gv, Ev),
-	[0x90] = GROUP(group_90, 0),
-	[0xa0] = ROW("MOV", MOV, BYTE, AL, Ob),
-	[0xa1] = ROW("MOV", MOV, 0, rAX, Ov),
-	[0xa2] = ROW("MOV", MOV, BYTE, Ob, AL),
-	[0xa3] = ROW("MOV", MOV, 0, Ov, rAX),
-	[0xc6] = GROUP(group_c6, MODRM),
-	[0xc7] = GROUP(group_c7, MODRM),
-	[0xcc] = ROW("INT3", INT, 0),
-	[0xcd] = ROW("INT n", INT, 0, Ub),
-	[0xce] = ROW("INTO", INT, NO64),
-	[0xe4] = ROW("IN", IN, BYTE, AL, Ub),
-	[0xe5] = ROW("IN", IN, 0, eAX, Ub),
-	[0xe6] = ROW("OUT", OUT, BYTE, Ub, AL),
-	[0xe7] = ROW("OUT", OUT, 0, Ub, eAX),
-	[0xec] = ROW("IN", IN, BYTE, AL, DX),
-	[0xed] = ROW("IN", IN, 0, eAX, DX),
-	[0xee] = ROW("OUT", OUT, BYTE, DX, AL),
-	[0xef] = ROW("OUT", OUT, 0, DX, eAX),
-	[0xf1] = ROW("INT1", INT, 0),
-	[0xf4] = ROW("HLT", HLT, CPL0),
-};
-
-/* 0F xx */
-static const struct x86_row two_byte[256] = {
-	[0x01] = GROUP(group_0f01, MODRM),
-	[0x06] = ROW("CLTS", CLTS, CPL0),
-	[0x08] = ROW("INVD", INVD, CPL0),
-	[0x09] = GROUP(group_0f09, 0),
-	[0x20] = ROW("MOV to/from control registers", MOV_CR,
-		     MODRM | CPL0, Ry, Cy),
-	[0x21] = ROW("MOV to/from debug registers", MOV_DR,
-		     MODRM | CPL0, Ry, Dy),
-	[0x22] = ROW("MOV to/from control registers", MOV_CR,
-		     MODRM | CPL0, Cy, Ry),
-	[0x23] = ROW("MOV to/from debug registers", MOV_DR,
-		     MODRM | CPL0, Dy, Ry),
-	[0x30] = ROW("WRMSR", WRMSR, CPL0),
-	[0x31] = ROW("RDTSC", RDTSC, 0),
-	[0x32] = ROW("RDMSR", RDMSR, CPL0),
-	[0x33] = ROW("RDPMC", RDPMC, 0),
-	[0xa2] = ROW("CPUID", CPUID, 0),
-	[0xb6] = ROW("MOVZX", MOVZX, MODRM, Gv, Eb),
-	[0xb7] = ROW("MOVZX", MOVZX, MODRM, Gv, Ew),
-	[0xbe] = ROW("MOVSX", MOVSX, MODRM, Gv, Eb),
-	[0xbf] = ROW("MOVSX", MOVSX, MODRM, Gv, Ew),
-};
+#include "opcode.h"
 
 /* REX bits ("REX Prefixes"). */
 #define REX_B	(1 << 0)
@@ -245,6 +23,11 @@ struct decoder {
 	bool opsize;		/* 66 */
 	bool addrsize;		/* 67 */
 	bool mod3;
+	bool vex;
+	bool vex_l;
+	bool vex_undefined;	/* a prefix before VEX that must not be there */
+	u8 vex_v;		/* VEX.vvvv, not inverted */
+	u32 prefix;		/* ROW_PREFIX: the one that is part of the opcode */
 };
 
 #define SEG_DEFAULT	0xff
@@ -376,46 +159,122 @@ static void set_sizes(struct decoder *d)
 		insn->addr_size = d->addrsize ? 4 : 2;
 		break;
 	}
-	if (d->rex)
-		insn->flags |= X86_INSN_REX;
+}
+
+static u32 opcode_prefix(const struct decoder *d)
+{
+	if (d->insn->flags & X86_INSN_REP)
+		return ROW_F3;
+	if (d->insn->flags & X86_INSN_REPNE)
+		return ROW_F2;
+	return d->opsize ? ROW_66 : ROW_NP;
+}
+
+/*
+ * "The VEX Prefix": of two bytes after C5, of three after C4. Its fields become what the prefixes
+ * would be that it replaces.
+ */
+static int decode_vex(struct decoder *d, u8 opcode, const struct x86_row **table)
+{
+	static const u32 prefix[4] = { ROW_NP, ROW_66, ROW_F3, ROW_F2 };
+	struct x86_insn *insn = d->insn;
+	bool long_mode = insn->mode == X86_MODE_64;
+	u8 map = 1, rex, b;
+	int ret;
+
+	ret = fetch_u8(d, &b);
+	if (ret)
+		return ret;
+	/* With a memory operand it is LES or LDS, in modes that have these. */
+	if (!long_mode && b < 0xc0)
+		return -EOPNOTSUPP;
+
+	d->vex = true;
+	d->vex_undefined = d->rex || d->prefix != ROW_NP || d->lock || d->opsize;
+	rex = b & 0x80 ? 0 : REX_R;
+	if (opcode == 0xc4) {
+		map = b & 0x1f;
+		rex = ~b >> 5 & (REX_R | REX_X | REX_B);
+		ret = fetch_u8(d, &b);
+		if (ret)
+			return ret;
+		rex |= b & 0x80 ? REX_W : 0;
+	}
+	/* Outside 64-bit mode only the lower half of the registers is there. */
+	d->rex = long_mode ? rex : 0;
+	d->vex_v = ~b >> 3 & 0xf;
+	d->vex_l = b & 4;
+	d->prefix = prefix[b & 3];
+	insn->flags |= X86_INSN_VEX;
+	insn->flags &= ~(X86_INSN_REP | X86_INSN_REPNE);
+
+	switch (map) {
+	case 1:
+		*table = x86_two_byte;
+		return 0;
+	case 2:
+		*table = x86_three_byte_38;
+		return 0;
+	}
+	return -EOPNOTSUPP;
 }
 
 static bool row_matches(const struct decoder *d, const struct x86_row *row)
 {
 	const struct x86_insn *insn = d->insn;
+	unsigned int i;
 
 	if ((insn->modrm & row->modrm_mask) != row->modrm)
 		return false;
-	if (row->flags & ROW_F3 && !(insn->flags & X86_INSN_REP))
+	if (row->flags & ROW_PREFIX && !(row->flags & d->prefix))
+		return false;
+	if (d->vex && !(row->flags & ROW_VEX))
 		return false;
 	if (row->flags & ROW_ONLY64 && insn->mode != X86_MODE_64)
 		return false;
 	if (row->flags & ROW_NO_OP16 && insn->op_size == 2)
 		return false;
+	if (row->flags & ROW_F64 && insn->mode == X86_MODE_64 && insn->op_size == 2)
+		return false;
 	if (row->flags & ROW_NO_REXB && d->rex & REX_B)
 		return false;
-	if (d->mod3 && (OPND_METH(row->opnd[0]) == METH_M ||
-			OPND_METH(row->opnd[1]) == METH_M))
-		return false;
+	for (i = 0; d->mod3 && !(row->flags & ROW_MEM) && i < X86_NR_OPNDS; i++)
+		if (OPND_METH(row->opnd[i]) == METH_M)
+			return false;
 	return true;
 }
 
-/* Opcode and ModRM byte to table row. */
+/* Opcode, with its escape bytes, and ModRM byte to table row. */
 static int find_row(struct decoder *d, u8 opcode, const struct x86_row **res)
 {
+	const struct x86_row *table = x86_one_byte;
 	struct x86_insn *insn = d->insn;
-	const struct x86_row *row = &one_byte[opcode];
-	int ret;
+	const struct x86_row *row;
+	int ret = 0;
 
-	if (opcode == 0x0f) {
+	if (d->rex)
+		insn->flags |= X86_INSN_REX;
+	d->prefix = opcode_prefix(d);
+
+	if (opcode == 0xc4 || opcode == 0xc5) {
+		ret = decode_vex(d, opcode, &table);
+		if (!ret)
+			ret = fetch_u8(d, &opcode);
+	} else if (opcode == 0x0f) {
+		table = x86_two_byte;
 		ret = fetch_u8(d, &opcode);
-		if (ret)
-			return ret;
-		row = &two_byte[opcode];
+		if (!ret && opcode == 0x38) {
+			table = x86_three_byte_38;
+			ret = fetch_u8(d, &opcode);
+		}
 	}
+	if (ret)
+		return ret;
+	row = &table[opcode];
 	insn->opcode = opcode;
+	set_sizes(d);
 
-	if (row->flags & MODRM) {
+	if (row->flags & X86_INSN_MODRM) {
 		ret = fetch_u8(d, &insn->modrm);
 		if (ret)
 			return ret;
@@ -514,11 +373,21 @@ static u8 operand_size(const struct decoder *d, unsigned int width)
 		return 2;
 	case WID_D:
 		return 4;
+	case WID_Q:
+		return 8;
+	case WID_DQ:
+		return 16;
 	case WID_V:
 		return insn->op_size;
 	case WID_Z:
 		return insn->op_size == 8 ? 4 : insn->op_size;
 	case WID_Y:
+		return d->rex & REX_W ? 8 : 4;
+	case WID_2Y:
+		return d->rex & REX_W ? 16 : 8;
+	case WID_X:
+		return d->vex_l ? 32 : 16;
+	case WID_MODE:
 		return insn->mode == X86_MODE_64 ? 8 : 4;
 	}
 	return 0;
@@ -535,7 +404,23 @@ static void set_reg(struct decoder *d, struct x86_opnd *opnd, u8 reg)
 	}
 }
 
-static int decode_operand(struct decoder *d, u8 spec, struct x86_opnd *opnd)
+/* What ModRM.rm says: memory, or register @reg of @kind. */
+static int decode_rm(struct decoder *d, struct x86_opnd *opnd, u8 kind, u8 reg)
+{
+	if (!d->mod3) {
+		opnd->kind = X86_OPND_MEM;
+		return decode_mem(d);
+	}
+	if (kind == X86_OPND_REG) {
+		set_reg(d, opnd, reg);
+		return 0;
+	}
+	opnd->kind = kind;
+	opnd->reg = reg;
+	return 0;
+}
+
+static int decode_operand(struct decoder *d, u16 spec, struct x86_opnd *opnd)
 {
 	struct x86_insn *insn = d->insn;
 	u8 reg = ((insn->modrm >> 3) & 7) | (d->rex & REX_R ? 8 : 0);
@@ -546,17 +431,19 @@ static int decode_operand(struct decoder *d, u8 spec, struct x86_opnd *opnd)
 	switch (OPND_METH(spec)) {
 	case METH_E:
 	case METH_M:
-		if (d->mod3) {
-			set_reg(d, opnd, rm);
-			return 0;
-		}
-		opnd->kind = X86_OPND_MEM;
-		return decode_mem(d);
+		return decode_rm(d, opnd, X86_OPND_REG, rm);
+	case METH_W:
+		return decode_rm(d, opnd, X86_OPND_VEC, rm);
+	case METH_Q:
+		return decode_rm(d, opnd, X86_OPND_MMX, rm & 7);
 	case METH_R:
 		set_reg(d, opnd, rm);
 		return 0;
 	case METH_G:
 		set_reg(d, opnd, reg);
+		return 0;
+	case METH_Z:
+		set_reg(d, opnd, (insn->opcode & 7) | (d->rex & REX_B ? 8 : 0));
 		return 0;
 	case METH_C:
 		opnd->kind = X86_OPND_CR;
@@ -572,6 +459,26 @@ static int decode_operand(struct decoder *d, u8 spec, struct x86_opnd *opnd)
 		opnd->kind = X86_OPND_DR;
 		opnd->reg = reg;
 		return 0;
+	case METH_S:
+		opnd->kind = X86_OPND_SEG;
+		opnd->reg = reg & 7;
+		return 0;
+	case METH_SREG:
+		opnd->kind = X86_OPND_SEG;
+		opnd->reg = insn->opcode >> 3 & 7;
+		return 0;
+	case METH_V:
+		opnd->kind = X86_OPND_VEC;
+		opnd->reg = reg;
+		return 0;
+	case METH_H:
+		opnd->kind = X86_OPND_VEC;
+		opnd->reg = insn->mode == X86_MODE_64 ? d->vex_v : d->vex_v & 7;
+		return 0;
+	case METH_P:
+		opnd->kind = X86_OPND_MMX;
+		opnd->reg = reg & 7;
+		return 0;
 	case METH_O:
 		opnd->kind = X86_OPND_MEM;
 		return fetch(d, insn->addr_size, &insn->mem.disp);
@@ -583,11 +490,21 @@ static int decode_operand(struct decoder *d, u8 spec, struct x86_opnd *opnd)
 		opnd->kind = X86_OPND_MEM;
 		insn->mem.base = X86_GPR_RDI;
 		return 0;
+	case METH_XY:
+		opnd->kind = X86_OPND_ES_DI;
+		return 0;
 	case METH_RAX:
 		set_reg(d, opnd, X86_GPR_RAX);
 		return 0;
+	case METH_RCX:
+		set_reg(d, opnd, X86_GPR_RCX);
+		return 0;
 	case METH_RDX:
 		set_reg(d, opnd, X86_GPR_RDX);
+		return 0;
+	case METH_ONE:
+		opnd->kind = X86_OPND_IMM;
+		insn->imm = 1;
 		return 0;
 	case METH_I:
 	case METH_U:
@@ -598,17 +515,62 @@ static int decode_operand(struct decoder *d, u8 spec, struct x86_opnd *opnd)
 	return 0;
 }
 
-static int decode_immediate(struct decoder *d, u8 spec,
-			    const struct x86_opnd *opnd)
+static int decode_immediate(struct decoder *d, u16 spec)
 {
+	struct x86_insn *insn = d->insn;
+	unsigned int size = operand_size(d, OPND_WID(spec));
 	int ret;
 
-	if (opnd->kind != X86_OPND_IMM)
-		return 0;
-	ret = fetch(d, opnd->size, &d->insn->imm);
-	if (!ret && OPND_METH(spec) == METH_U)
-		d->insn->imm &= 0xff;
+	switch (OPND_METH(spec)) {
+	case METH_I:
+		return fetch(d, size, &insn->imm);
+	case METH_U:
+		ret = fetch(d, size, &insn->imm);
+		if (!ret)
+			insn->imm &= size == 1 ? 0xff : 0xffff;
+		return ret;
+	}
+	return 0;
+}
+
+static int decode_operands(struct decoder *d, const struct x86_row *row)
+{
+	unsigned int i, nr = 0;
+	int ret = 0;
+
+	for (i = 0; i < X86_NR_OPNDS && row->opnd[i] && !ret; i++)
+		if (OPND_METH(row->opnd[i]) != METH_H || d->vex)
+			ret = decode_operand(d, row->opnd[i], &d->insn->opnd[nr++]);
+	for (i = 0; i < X86_NR_OPNDS && row->opnd[i] && !ret; i++)
+		ret = decode_immediate(d, row->opnd[i]);
 	return ret;
+}
+
+static bool has_operand(const struct x86_row *row, unsigned int meth)
+{
+	unsigned int i;
+
+	for (i = 0; i < X86_NR_OPNDS; i++)
+		if (OPND_METH(row->opnd[i]) == meth)
+			return true;
+	return false;
+}
+
+/* Registers that do not exist, or not for this. */
+static bool is_undefined_reg(const struct x86_opnd *opnd, bool is_dest)
+{
+	u8 reg = opnd->reg;
+
+	switch (opnd->kind) {
+	case X86_OPND_CR:
+		return reg != 0 && reg != 2 && reg != 3 && reg != 4 && reg != 8;
+	case X86_OPND_DR:
+		/* DR4 and DR5 depend on CR4.DE, which is not known here. */
+		return reg > 7;
+	case X86_OPND_SEG:
+		return reg > X86_SEG_GS || (is_dest && reg == X86_SEG_CS);
+	}
+	return false;
 }
 
 /* What makes a complete instruction invalid. */
@@ -619,22 +581,27 @@ static bool is_undefined(const struct decoder *d, const struct x86_row *row)
 
 	if (row->flags & ROW_NO64 && insn->mode == X86_MODE_64)
 		return true;
+	if (row->flags & ROW_MEM && d->mod3)
+		return true;
 	if (d->lock && insn->op != X86_OP_MOV_CR &&
 	    !(row->flags & ROW_LOCK && insn->opnd[0].kind == X86_OPND_MEM))
 		return true;
-
-	for (i = 0; i < 2; i++) {
-		u8 reg = insn->opnd[i].reg;
-
-		/* CR0, CR2, CR3, CR4 and CR8 exist. */
-		if (insn->opnd[i].kind == X86_OPND_CR &&
-		    reg != 0 && reg != 2 && reg != 3 && reg != 4 && reg != 8)
+	if (d->vex && (d->vex_undefined || (row->flags & ROW_L0 && d->vex_l) ||
+		       (d->vex_v && !has_operand(row, METH_H))))
+		return true;
+	for (i = 0; i < X86_NR_OPNDS; i++)
+		if (is_undefined_reg(&insn->opnd[i], !i && insn->op != X86_OP_PUSH))
 			return true;
-		/* DR4 and DR5 depend on CR4.DE, which is not known here. */
-		if (insn->opnd[i].kind == X86_OPND_DR && reg > 7)
-			return true;
-	}
 	return false;
+}
+
+/* "Default 64-Bit Operand Size", and rows whose operands are bytes. */
+static void set_row_size(struct x86_insn *insn, u32 flags)
+{
+	if (flags & ROW_BYTE)
+		insn->op_size = 1;
+	else if (flags & (ROW_D64 | ROW_F64) && insn->mode == X86_MODE_64 && insn->op_size == 4)
+		insn->op_size = 8;
 }
 
 int x86_decode(const u8 *bytes, unsigned int avail, enum x86_mode mode,
@@ -647,7 +614,6 @@ int x86_decode(const u8 *bytes, unsigned int avail, enum x86_mode mode,
 		.seg = SEG_DEFAULT,
 	};
 	const struct x86_row *row;
-	unsigned int i;
 	u8 opcode;
 	int ret;
 
@@ -658,10 +624,8 @@ int x86_decode(const u8 *bytes, unsigned int avail, enum x86_mode mode,
 	insn->mem.seg = X86_SEG_DS;
 
 	ret = decode_prefixes(&d, &opcode);
-	if (ret)
-		return ret;
-	set_sizes(&d);
-	ret = find_row(&d, opcode, &row);
+	if (!ret)
+		ret = find_row(&d, opcode, &row);
 	if (ret)
 		return ret;
 
@@ -669,21 +633,13 @@ int x86_decode(const u8 *bytes, unsigned int avail, enum x86_mode mode,
 	insn->name = row->name;
 	insn->op = row->op;
 	insn->flags |= row->flags & ROW_PUBLIC;
-	if (row->flags & ROW_BYTE)
-		insn->op_size = 1;
+	set_row_size(insn, row->flags);
 
-	for (i = 0; i < 2; i++) {
-		ret = decode_operand(&d, row->opnd[i], &insn->opnd[i]);
-		if (ret)
-			return ret;
-	}
-	for (i = 0; i < 2; i++) {
-		ret = decode_immediate(&d, row->opnd[i], &insn->opnd[i]);
-		if (ret)
-			return ret;
-	}
+	ret = decode_operands(&d, row);
+	if (ret)
+		return ret;
 
-	if (OPND_METH(row->opnd[0]) == METH_Y)
+	if (has_operand(row, METH_Y))
 		insn->mem.seg = X86_SEG_ES;
 	else if (d.seg != SEG_DEFAULT)
 		insn->mem.seg = d.seg;

@@ -48,7 +48,10 @@ enum x86_gpr {
 	X86_GPR_NONE = 0xff,	/* no base, no index */
 };
 
-/* What the instruction does. One value can have many forms (table rows). */
+/*
+ * What the instruction does. One value can have many forms (table rows). Those that a guest
+ * exits with by themselves come first, below 32: sets of them are masks.
+ */
 enum x86_op {
 	X86_OP_NONE,
 	X86_OP_CLTS,
@@ -80,6 +83,69 @@ enum x86_op {
 	X86_OP_WBINVD,		/* WBINVD and WBNOINVD */
 	X86_OP_WRMSR,
 	X86_OP_XSETBV,
+
+	/*
+	 * What does not exit by itself but can have an operand in a device. Those that the
+	 * opcode or a digit in ModRM numbers are in that order.
+	 */
+	X86_OP_ADD,
+	X86_OP_OR,
+	X86_OP_ADC,
+	X86_OP_SBB,
+	X86_OP_AND,
+	X86_OP_SUB,
+	X86_OP_XOR,
+	X86_OP_CMP,
+	X86_OP_ROL,
+	X86_OP_ROR,
+	X86_OP_RCL,
+	X86_OP_RCR,
+	X86_OP_SHL,		/* SHL and SAL */
+	X86_OP_SHR,
+	X86_OP_SAR,
+	X86_OP_BT,
+	X86_OP_BTS,
+	X86_OP_BTR,
+	X86_OP_BTC,
+	X86_OP_TEST,
+	X86_OP_NOT,
+	X86_OP_NEG,
+	X86_OP_MUL,
+	X86_OP_IMUL1,		/* IMUL with one operand */
+	X86_OP_DIV,
+	X86_OP_IDIV,
+	X86_OP_INC,
+	X86_OP_DEC,
+	X86_OP_BSF,
+	X86_OP_BSR,
+	X86_OP_CALL,
+	X86_OP_CMOV,		/* condition: low four bits of opcode */
+	X86_OP_CMPS,
+	X86_OP_CMPXCHG,
+	X86_OP_CMPXCHG8B,	/* and CMPXCHG16B: see op_size */
+	X86_OP_IMUL,		/* IMUL with two or three operands */
+	X86_OP_JMP,
+	X86_OP_LEA,
+	X86_OP_LODS,
+	X86_OP_LZCNT,
+	X86_OP_MOVBE,
+	X86_OP_MOVHPS,		/* and MOVHPD: bits 127:64 of a vector register */
+	X86_OP_MOVLPS,		/* and MOVLPD: load bits 63:0, the others stay */
+	X86_OP_MOVS,
+	X86_OP_MOVV,		/* all other moves of vector and MMX registers */
+	X86_OP_POP,
+	X86_OP_POPCNT,
+	X86_OP_PUSH,
+	X86_OP_RET,
+	X86_OP_SCAS,
+	X86_OP_SET,		/* condition: low four bits of opcode */
+	X86_OP_SHLD,
+	X86_OP_SHRD,
+	X86_OP_STOS,
+	X86_OP_TZCNT,
+	X86_OP_XADD,
+	X86_OP_XCHG,
+	X86_NR_OPS
 };
 
 enum x86_opnd_kind {
@@ -89,14 +155,20 @@ enum x86_opnd_kind {
 	X86_OPND_IMM,		/* insn->imm */
 	X86_OPND_CR,		/* control register @reg */
 	X86_OPND_DR,		/* debug register @reg */
+	X86_OPND_SEG,		/* segment register @reg, enum x86_seg */
+	X86_OPND_VEC,		/* vector register @reg: YMM if @size is 32, else XMM */
+	X86_OPND_MMX,		/* MMX register @reg, 0 to 7 */
+	X86_OPND_ES_DI,		/* ES:rDI where insn->mem is DS:rSI: MOVS, CMPS */
 };
+
+#define X86_NR_OPNDS	3
 
 /**
  * struct x86_opnd - one operand
  * @kind: enum x86_opnd_kind
  * @reg: register number 0 to 15; with @high still 0 to 3, the register whose
  *	bits 15:8 are meant
- * @size: bytes, 0 when the instruction does not access the operand (INVLPG)
+ * @size: bytes that are accessed, 0 for none (INVLPG, LEA)
  * @high: AH, CH, DH or BH
  */
 struct x86_opnd {
@@ -132,12 +204,14 @@ struct x86_mem {
 #define X86_INSN_REX	(1 << 4)	/* a REX prefix counts */
 #define X86_INSN_CPL0	(1 << 5)	/* #GP(0) when CPL is not 0 */
 #define X86_INSN_STRING	(1 << 6)	/* REP repeats it, RSI/RDI advance */
+#define X86_INSN_VEX	(1 << 7)	/* VEX prefix: the name begins with V */
+#define X86_INSN_ALIGN	(1 << 8)	/* #GP(0) when the operand is not aligned to its size */
 
 /**
  * struct x86_insn - a decoded instruction
  * @name: the manual's name of the instruction, for traces
  * @row: the table row, for coverage: equal rows are equal pointers
- * @imm: immediate, sign-extended to 64 bits (INT n, IN and OUT: zero-extended)
+ * @imm: immediate, sign-extended to 64 bits (INT n, IN, OUT, RET: zero-extended)
  * @mem: valid when an operand is X86_OPND_MEM
  * @opnd: destination first, as in the manual's Intel syntax
  * @fault: after -EINVAL: what the guest must receive
@@ -147,7 +221,8 @@ struct x86_mem {
  * @flags: X86_INSN_*
  * @opcode: last opcode byte
  * @modrm: valid with X86_INSN_MODRM
- * @op_size: operand size in bytes (2, 4, 8), 1 for the byte forms
+ * @op_size: operand size in bytes (2, 4, 8), 1 for the byte forms; the stack's default size
+ *	counts
  * @addr_size: address size in bytes (2, 4, 8)
  */
 struct x86_insn {
@@ -155,7 +230,7 @@ struct x86_insn {
 	const void *row;
 	u64 imm;
 	struct x86_mem mem;
-	struct x86_opnd opnd[2];
+	struct x86_opnd opnd[X86_NR_OPNDS];
 	struct x86_fault fault;
 	enum x86_op op;
 	enum x86_mode mode;

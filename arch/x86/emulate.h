@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Execution of decoded instructions that touch a device: the plain MOV forms.
+ * Execution of decoded instructions whose memory operand is, or may be, a device.
  *
- * An instruction runs in two steps because the data of a read may have to come
- * from userspace: x86_emulate_mmio() turns it into one memory access, and
- * x86_mmio_complete() writes the register when the data is there. Nothing of
- * the vCPU changes before that.
+ * x86_emulate() executes one instruction, or one iteration of a string instruction, with
+ * everything that it needs taken through struct x86_emul_ops. The order is always the same: all
+ * reads and checks, then the one write to memory or to a port (no instruction of the table
+ * has two in an iteration), then registers, flags and the instruction pointer. So whatever a
+ * callback returns, nothing has changed before; and the caller can break off at a read whose
+ * data has to come from userspace, and execute the whole instruction again when the data
+ * is there.
+ *
+ * A repeated string instruction returns after each iteration, with RFLAGS.RF set and the
+ * registers advanced, as a CPU does that is interrupted there; before the first when the count
+ * is 0.
  *
  * Pure C, see pure.h.
  */
@@ -14,67 +21,110 @@
 
 #include "decode.h"
 
+/* The widest memory operand: 256 bits. */
+#define X86_MEM_MAX	32
+
 /**
- * struct x86_mmio_op - one memory access of one instruction
- * @gla: guest linear address; an access can cross into the next page
- * @value: write: the bytes to store, little-endian, zero above @size
- * @next_rip: instruction pointer when the instruction is complete
- * @size: bytes accessed: 1, 2, 4 or 8
- * @is_write: memory is the destination
- * @reg: read: destination register, 0 to 15
- * @reg_size: read: bytes of the register that are written: 1, 2, 4 or 8
- * @high: read: the destination is AH, CH, DH or BH, bits 15:8 of @reg
- * @sign_extend: read: extend the value with its sign, not with zeroes, from
- *	@size to @reg_size
+ * struct x86_vec - a vector register, YMM; the lower half is XMM
+ * @b: bytes, the lowest first
  */
-struct x86_mmio_op {
-	u64 gla;
-	u64 value;
-	u64 next_rip;
-	u8 size;
-	bool is_write;
-	u8 reg;
-	u8 reg_size;
-	bool high;
-	bool sign_extend;
+struct x86_vec {
+	u8 b[X86_MEM_MAX] __attribute__((aligned(16)));
 };
 
 /**
- * x86_emulate_mmio() - first step: what must be read or written
- * @insn: decoded instruction
- * @cpu: the vCPU
- * @op: result
- * @fault: filled for -EINVAL: segment or canonical violation
+ * struct x86_emul_ops - what the emulator needs of the world
+ * @read: @len bytes (1 to %X86_MEM_MAX) from linear address @la; may cross a page. @write:
+ *	the operand will be written, too: a fault must be that of a write, for all of it.
+ *	@data NULL: only look whether it would fault (the destination of INS, before the port)
+ * @write: the opposite; the last thing that can fail. All of it or nothing
+ * @cmpxchg: write @new if memory holds @old, in one step for other CPUs too where it is
+ *	memory; for LOCK and XCHG. -EAGAIN when it holds something else: again from the start
+ * @in: read a port: @size 1, 2 or 4. That the guest may use it has been checked before, by
+ *	the CPU or by the caller
+ * @out: write a port, likewise
+ * @get_rflags: all of RFLAGS
+ * @set_rflags: write it
+ * @set_rip: the instruction, or the iteration, is complete; called last. @done: RIP after the
+ *	instruction; else it is called again for the next iteration
+ * @get_vec: vector register @reg (0 to 15)
+ * @set_vec: write @size bytes (16 or 32) of it; with @zero the bytes above are cleared
+ * @get_mmx: MMX register @reg (0 to 7)
+ * @set_mmx: write it; the x87 tags are set as the CPU does
+ * @get_selector: selector of segment register @seg (enum x86_seg)
+ * @load_segment: load segment register @seg (not CS) with @selector, with all checks and the
+ *	descriptor's "accessed" bit. For the shadow of MOV SS see x86_insn_loads_ss()
  *
- * Return: 0; -EINVAL; -EOPNOTSUPP when it is not one of MOV (88 to 8B, A0 to
- * A3, C6, C7), MOVZX, MOVSX and MOVSXD with a memory operand.
+ * Those that return int: 0; -EINVAL with the exception that the guest must receive in @fault;
+ * any other error, which x86_emulate() hands on. First argument of all: x86_cpu.priv.
  */
-int x86_emulate_mmio(const struct x86_insn *insn, const struct x86_cpu *cpu,
-		     struct x86_mmio_op *op, struct x86_fault *fault);
+struct x86_emul_ops {
+	int (*read)(void *priv, u64 la, void *data, unsigned int len, bool write,
+		    struct x86_fault *fault);
+	int (*write)(void *priv, u64 la, const void *data, unsigned int len,
+		     struct x86_fault *fault);
+	int (*cmpxchg)(void *priv, u64 la, const void *old, const void *new, unsigned int len,
+		       struct x86_fault *fault);
+	int (*in)(void *priv, u16 port, unsigned int size, u32 *data);
+	int (*out)(void *priv, u16 port, unsigned int size, u32 data);
+	u64 (*get_rflags)(void *priv);
+	void (*set_rflags)(void *priv, u64 rflags);
+	void (*set_rip)(void *priv, u64 rip, bool done);
+	void (*get_vec)(void *priv, unsigned int reg, struct x86_vec *val);
+	void (*set_vec)(void *priv, unsigned int reg, const struct x86_vec *val,
+			unsigned int size, bool zero);
+	u64 (*get_mmx)(void *priv, unsigned int reg);
+	void (*set_mmx)(void *priv, unsigned int reg, u64 val);
+	u16 (*get_selector)(void *priv, unsigned int seg);
+	int (*load_segment)(void *priv, unsigned int seg, u16 selector, struct x86_fault *fault);
+};
 
 /**
- * x86_mmio_merge() - new content of the destination register
- * @op: a read
- * @old: all 64 bits of the register before
- * @data: the bytes read, little-endian; what is above op->size does not count
+ * struct x86_emul - the state around an instruction that decides what it may do
+ * @ops: callbacks
+ * @cpu: general registers and segments
+ * @cr0: CR0
+ * @cr4: CR4
+ * @xcr0: XCR0, 0 while CR4.OSXSAVE is clear
+ * @cpl: current privilege level
  *
- * 8 and 16 bit destinations keep the other bits of the register, 32 bit ones
- * clear the upper half ("General-Purpose Registers in 64-Bit Mode").
- *
- * Return: all 64 bits.
+ * LOCK and CPUID are the CPU's own affair: an instruction gets here because the CPU began to
+ * execute it.
  */
-u64 x86_mmio_merge(const struct x86_mmio_op *op, u64 old, u64 data);
+struct x86_emul {
+	const struct x86_emul_ops *ops;
+	const struct x86_cpu *cpu;
+	u64 cr0;
+	u64 cr4;
+	u64 xcr0;
+	u8 cpl;
+};
 
 /**
- * x86_mmio_complete() - second step: write the destination register
- * @op: from x86_emulate_mmio(); nothing is done for a write
- * @cpu: the vCPU
- * @data: as for x86_mmio_merge()
+ * x86_insn_loads_ss() - does it block interrupts for one instruction?
+ * @insn: from x86_decode(), executed without a fault
  *
- * The caller advances RIP to op->next_rip, clears interrupt shadows and
- * handles a single-step trap.
+ * Return: whether it is MOV to SS or POP SS: the caller sets the interrupt shadow after it.
  */
-void x86_mmio_complete(const struct x86_mmio_op *op, const struct x86_cpu *cpu,
-		       u64 data);
+static inline bool x86_insn_loads_ss(const struct x86_insn *insn)
+{
+	return insn->opnd[0].kind == X86_OPND_SEG && insn->opnd[0].reg == X86_SEG_SS &&
+	       (insn->op == X86_OP_MOV || insn->op == X86_OP_POP);
+}
+
+/**
+ * x86_emulate() - execute an instruction, or one iteration of a string instruction
+ * @e: the vCPU
+ * @insn: from x86_decode()
+ * @fault: filled for -EINVAL
+ *
+ * Exceptions and their order are the manual's: #UD and #NM, segment checks, #AC, page faults
+ * (by the callbacks), #DE. RFLAGS.RF is cleared when it is complete; the caller handles TF and
+ * interrupt shadows.
+ *
+ * Return: 0; -EINVAL; -EOPNOTSUPP for an instruction that is not executed here; what a callback
+ * returned.
+ */
+int x86_emulate(const struct x86_emul *e, const struct x86_insn *insn, struct x86_fault *fault);
 
 #endif /* MINIKVM_X86_EMULATE_H */

@@ -6,7 +6,7 @@
  * A write is complete, as far as the registers go, when userspace hears of it; a read when
  * userspace comes back with the data.
  */
-#include "emulate.h"
+#include "mmio_op.h"
 #include "mmu/gwalk.h"
 #include "trace.h"
 #include "x86.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Types for the files that build both in the module and, unchanged, in
- * userspace tests: decode.c, emulate.c and mmu/gwalk.c.
+ * userspace tests: decode.c, the emulator (emulate.c, emul_*.c) and mmu/gwalk.c.
  *
  * These files take everything they need from their arguments and callbacks.
  * They call no kernel function, allocate nothing and keep no state.
@@ -37,10 +37,13 @@ typedef long long		s64;
 #endif
 
 /* Vectors of the exceptions that these files raise. */
+#define X86_VEC_DE	0
 #define X86_VEC_UD	6
+#define X86_VEC_NM	7
 #define X86_VEC_SS	12
 #define X86_VEC_GP	13
 #define X86_VEC_PF	14
+#define X86_VEC_AC	17
 
 /**
  * struct x86_fault - an exception that the guest must receive

@@ -22,19 +22,48 @@ static void add_reg(struct text *t, unsigned int reg)
 	text_add(t, "%s", name ? name : "?");
 }
 
+static bool is_any(unsigned int id, const unsigned int *ids)
+{
+	while (*ids && *ids != id)
+		ids++;
+	return *ids;
+}
+
+/* ES:rDI is their only memory operand. */
 static bool is_ins(unsigned int id)
 {
-	return id == X86_INS_INSB || id == X86_INS_INSW || id == X86_INS_INSD;
+	static const unsigned int ids[] = {
+		X86_INS_INSB, X86_INS_INSW, X86_INS_INSD, X86_INS_STOSB, X86_INS_STOSW,
+		X86_INS_STOSD, X86_INS_STOSQ, X86_INS_SCASB, X86_INS_SCASW, X86_INS_SCASD,
+		X86_INS_SCASQ, 0
+	};
+
+	return is_any(id, ids);
 }
 
-static bool is_string(unsigned int id)
+/* And their first or second. */
+static bool is_movs(const cs_insn *c)
 {
-	return is_ins(id) || id == X86_INS_OUTSB || id == X86_INS_OUTSW ||
-	       id == X86_INS_OUTSD;
+	return (c->detail->x86.opcode[0] & 0xfc) == 0xa4 && c->detail->x86.op_count == 2 &&
+	       c->detail->x86.operands[0].type == X86_OP_MEM &&
+	       c->detail->x86.operands[1].type == X86_OP_MEM;
 }
 
-static unsigned int segment(const cs_x86_op *op, unsigned int id)
+static bool is_string(const cs_insn *c)
 {
+	unsigned char opcode = c->detail->x86.opcode[0];
+
+	return (opcode >= 0x6c && opcode <= 0x6f) || (opcode >= 0xa4 && opcode <= 0xa7) ||
+	       (opcode >= 0xaa && opcode <= 0xaf);
+}
+
+static unsigned int segment(const cs_x86_op *op, const cs_insn *c)
+{
+	unsigned int base = op->mem.base;
+
+	if (is_ins(c->id) || (is_movs(c) && (base == X86_REG_DI || base == X86_REG_EDI ||
+					     base == X86_REG_RDI)))
+		return X86_REG_ES;
 	switch ((int)op->mem.segment) {
 	case X86_REG_INVALID:
 		break;
@@ -46,9 +75,7 @@ static unsigned int segment(const cs_x86_op *op, unsigned int id)
 		if (code_size != 64)
 			return op->mem.segment;
 	}
-	if (is_ins(id))
-		return X86_REG_ES;
-	switch ((int)op->mem.base) {
+	switch (base) {
 	case X86_REG_BP:
 	case X86_REG_EBP:
 	case X86_REG_RBP:
@@ -60,6 +87,80 @@ static unsigned int segment(const cs_x86_op *op, unsigned int id)
 	return X86_REG_DS;
 }
 
+static const struct {
+	unsigned int id;
+	const char *name;
+} names[] = {
+	{ X86_INS_INT, "INT n" }, { X86_INS_IN, "IN" }, { X86_INS_OUT, "OUT" },
+	{ X86_INS_INT3, "INT3" }, { X86_INS_INT1, "INT1" }, { X86_INS_INTO, "INTO" },
+	{ X86_INS_HLT, "HLT" }, { X86_INS_PAUSE, "PAUSE" }, { X86_INS_CLTS, "CLTS" },
+	{ X86_INS_INVD, "INVD" }, { X86_INS_WBINVD, "WBINVD" }, { X86_INS_RDMSR, "RDMSR" },
+	{ X86_INS_WRMSR, "WRMSR" }, { X86_INS_RDTSC, "RDTSC" }, { X86_INS_RDTSCP, "RDTSCP" },
+	{ X86_INS_RDPMC, "RDPMC" }, { X86_INS_CPUID, "CPUID" }, { X86_INS_MONITOR, "MONITOR" },
+	{ X86_INS_MWAIT, "MWAIT" }, { X86_INS_XSETBV, "XSETBV" }, { X86_INS_VMCALL, "VMCALL" },
+	{ X86_INS_VMMCALL, "VMMCALL" }, { X86_INS_INVLPG, "INVLPG" }, { X86_INS_LMSW, "LMSW" },
+	{ X86_INS_SMSW, "SMSW" }, { X86_INS_MOVZX, "MOVZX" }, { X86_INS_MOVSX, "MOVSX" },
+	{ X86_INS_MOVSXD, "MOVSXD" }, { X86_INS_INSB, "INS" }, { X86_INS_INSW, "INS" },
+	{ X86_INS_INSD, "INS" }, { X86_INS_OUTSB, "OUTS" }, { X86_INS_OUTSW, "OUTS" },
+	{ X86_INS_OUTSD, "OUTS" }, { X86_INS_MOVSB, "MOVS" }, { X86_INS_MOVSW, "MOVS" },
+	{ X86_INS_MOVSQ, "MOVS" }, { X86_INS_CMPSB, "CMPS" }, { X86_INS_CMPSW, "CMPS" },
+	{ X86_INS_CMPSQ, "CMPS" }, { X86_INS_STOSB, "STOS" }, { X86_INS_STOSW, "STOS" },
+	{ X86_INS_STOSD, "STOS" }, { X86_INS_STOSQ, "STOS" }, { X86_INS_LODSB, "LODS" },
+	{ X86_INS_LODSW, "LODS" }, { X86_INS_LODSD, "LODS" }, { X86_INS_LODSQ, "LODS" },
+	{ X86_INS_SCASB, "SCAS" }, { X86_INS_SCASW, "SCAS" }, { X86_INS_SCASD, "SCAS" },
+	{ X86_INS_SCASQ, "SCAS" }, { X86_INS_ADD, "ADD" }, { X86_INS_OR, "OR" },
+	{ X86_INS_ADC, "ADC" }, { X86_INS_SBB, "SBB" }, { X86_INS_AND, "AND" },
+	{ X86_INS_SUB, "SUB" }, { X86_INS_XOR, "XOR" }, { X86_INS_CMP, "CMP" },
+	{ X86_INS_ROL, "ROL" }, { X86_INS_ROR, "ROR" }, { X86_INS_RCL, "RCL" },
+	{ X86_INS_RCR, "RCR" }, { X86_INS_SHL, "SHL" }, { X86_INS_SHR, "SHR" },
+	{ X86_INS_SAL, "SAL" }, { X86_INS_SAR, "SAR" }, { X86_INS_BT, "BT" },
+	{ X86_INS_BTS, "BTS" }, { X86_INS_BTR, "BTR" }, { X86_INS_BTC, "BTC" },
+	{ X86_INS_TEST, "TEST" }, { X86_INS_NOT, "NOT" }, { X86_INS_NEG, "NEG" },
+	{ X86_INS_MUL, "MUL" }, { X86_INS_IMUL, "IMUL" }, { X86_INS_DIV, "DIV" },
+	{ X86_INS_IDIV, "IDIV" }, { X86_INS_INC, "INC" }, { X86_INS_DEC, "DEC" },
+	{ X86_INS_BSF, "BSF" }, { X86_INS_BSR, "BSR" }, { X86_INS_TZCNT, "TZCNT" },
+	{ X86_INS_LZCNT, "LZCNT" }, { X86_INS_POPCNT, "POPCNT" }, { X86_INS_LEA, "LEA" },
+	{ X86_INS_MOVBE, "MOVBE" }, { X86_INS_SHLD, "SHLD" }, { X86_INS_SHRD, "SHRD" },
+	{ X86_INS_XADD, "XADD" }, { X86_INS_XCHG, "XCHG" }, { X86_INS_CMPXCHG, "CMPXCHG" },
+	{ X86_INS_CMPXCHG8B, "CMPXCHG8B" }, { X86_INS_CMPXCHG16B, "CMPXCHG8B" },
+	{ X86_INS_PUSH, "PUSH" }, { X86_INS_POP, "POP" }, { X86_INS_MOVNTI, "MOVNTI" },
+	{ X86_INS_CMOVA, "CMOVcc" }, { X86_INS_SETA, "SETcc" },
+	{ X86_INS_CMOVAE, "CMOVcc" }, { X86_INS_SETAE, "SETcc" },
+	{ X86_INS_CMOVB, "CMOVcc" }, { X86_INS_SETB, "SETcc" },
+	{ X86_INS_CMOVBE, "CMOVcc" }, { X86_INS_SETBE, "SETcc" },
+	{ X86_INS_CMOVE, "CMOVcc" }, { X86_INS_SETE, "SETcc" },
+	{ X86_INS_CMOVG, "CMOVcc" }, { X86_INS_SETG, "SETcc" },
+	{ X86_INS_CMOVGE, "CMOVcc" }, { X86_INS_SETGE, "SETcc" },
+	{ X86_INS_CMOVL, "CMOVcc" }, { X86_INS_SETL, "SETcc" },
+	{ X86_INS_CMOVLE, "CMOVcc" }, { X86_INS_SETLE, "SETcc" },
+	{ X86_INS_CMOVNE, "CMOVcc" }, { X86_INS_SETNE, "SETcc" },
+	{ X86_INS_CMOVNO, "CMOVcc" }, { X86_INS_SETNO, "SETcc" },
+	{ X86_INS_CMOVNP, "CMOVcc" }, { X86_INS_SETNP, "SETcc" },
+	{ X86_INS_CMOVNS, "CMOVcc" }, { X86_INS_SETNS, "SETcc" },
+	{ X86_INS_CMOVO, "CMOVcc" }, { X86_INS_SETO, "SETcc" },
+	{ X86_INS_CMOVP, "CMOVcc" }, { X86_INS_SETP, "SETcc" },
+	{ X86_INS_CMOVS, "CMOVcc" }, { X86_INS_SETS, "SETcc" },
+	{ X86_INS_MOVUPS, "MOVUPS" }, { X86_INS_VMOVUPS, "VMOVUPS" },
+	{ X86_INS_MOVUPD, "MOVUPD" }, { X86_INS_VMOVUPD, "VMOVUPD" },
+	{ X86_INS_MOVSS, "MOVSS" }, { X86_INS_VMOVSS, "VMOVSS" },
+	{ X86_INS_MOVLPS, "MOVLPS" }, { X86_INS_VMOVLPS, "VMOVLPS" },
+	{ X86_INS_MOVLPD, "MOVLPD" }, { X86_INS_VMOVLPD, "VMOVLPD" },
+	{ X86_INS_MOVHPS, "MOVHPS" }, { X86_INS_VMOVHPS, "VMOVHPS" },
+	{ X86_INS_MOVHPD, "MOVHPD" }, { X86_INS_VMOVHPD, "VMOVHPD" },
+	{ X86_INS_MOVAPS, "MOVAPS" }, { X86_INS_VMOVAPS, "VMOVAPS" },
+	{ X86_INS_MOVAPD, "MOVAPD" }, { X86_INS_VMOVAPD, "VMOVAPD" },
+	{ X86_INS_MOVNTPS, "MOVNTPS" }, { X86_INS_VMOVNTPS, "VMOVNTPS" },
+	{ X86_INS_MOVNTPD, "MOVNTPD" }, { X86_INS_VMOVNTPD, "VMOVNTPD" },
+	{ X86_INS_MOVD, "MOVD" }, { X86_INS_VMOVD, "VMOVD" },
+	{ X86_INS_MOVQ, "MOVQ" }, { X86_INS_VMOVQ, "VMOVQ" },
+	{ X86_INS_MOVDQA, "MOVDQA" }, { X86_INS_VMOVDQA, "VMOVDQA" },
+	{ X86_INS_MOVDQU, "MOVDQU" }, { X86_INS_VMOVDQU, "VMOVDQU" },
+	{ X86_INS_MOVNTDQ, "MOVNTDQ" }, { X86_INS_VMOVNTDQ, "VMOVNTDQ" },
+	{ X86_INS_MOVNTDQA, "MOVNTDQA" }, { X86_INS_VMOVNTDQA, "VMOVNTDQA" },
+	{ X86_INS_LDDQU, "LDDQU" }, { X86_INS_VLDDQU, "VLDDQU" },
+	{ X86_INS_MOVNTQ, "MOVNTQ" }, { X86_INS_VMOVSD, "VMOVSD" },
+};
+
 /* Mnemonic as the decoder names it; NULL when it has no rows for it. */
 static const char *covered_name(const cs_insn *c)
 {
@@ -69,12 +170,6 @@ static const char *covered_name(const cs_insn *c)
 	switch (c->id) {
 	case X86_INS_MOV:
 	case X86_INS_MOVABS:
-		/* No memory operand, no row: B0 to BF. */
-		if ((x->opcode[0] & 0xf0) == 0xb0)
-			return NULL;
-		/* Segment registers. */
-		if (x->opcode[0] == 0x8c || x->opcode[0] == 0x8e)
-			return NULL;
 		for (i = 0; i < x->op_count; i++) {
 			unsigned int reg = x->operands[i].reg;
 
@@ -86,71 +181,21 @@ static const char *covered_name(const cs_insn *c)
 				return "MOV to/from debug registers";
 		}
 		return "MOV";
-	case X86_INS_MOVZX:
-		return "MOVZX";
-	case X86_INS_MOVSX:
-		return "MOVSX";
-	case X86_INS_MOVSXD:
-		return "MOVSXD";
-	case X86_INS_INSB:
-	case X86_INS_INSW:
-	case X86_INS_INSD:
-		return "INS";
-	case X86_INS_OUTSB:
-	case X86_INS_OUTSW:
-	case X86_INS_OUTSD:
-		return "OUTS";
-	case X86_INS_INT:
-		return "INT n";
-	case X86_INS_IN:
-		return "IN";
-	case X86_INS_OUT:
-		return "OUT";
-	case X86_INS_INT3:
-		return "INT3";
-	case X86_INS_INT1:
-		return "INT1";
-	case X86_INS_INTO:
-		return "INTO";
-	case X86_INS_HLT:
-		return "HLT";
-	case X86_INS_PAUSE:
-		return "PAUSE";
-	case X86_INS_CLTS:
-		return "CLTS";
-	case X86_INS_INVD:
-		return "INVD";
-	case X86_INS_WBINVD:
-		return "WBINVD";
-	case X86_INS_RDMSR:
-		return "RDMSR";
-	case X86_INS_WRMSR:
-		return "WRMSR";
-	case X86_INS_RDTSC:
-		return "RDTSC";
-	case X86_INS_RDTSCP:
-		return "RDTSCP";
-	case X86_INS_RDPMC:
-		return "RDPMC";
-	case X86_INS_CPUID:
-		return "CPUID";
-	case X86_INS_MONITOR:
-		return "MONITOR";
-	case X86_INS_MWAIT:
-		return "MWAIT";
-	case X86_INS_XSETBV:
-		return "XSETBV";
-	case X86_INS_VMCALL:
-		return "VMCALL";
-	case X86_INS_VMMCALL:
-		return "VMMCALL";
-	case X86_INS_INVLPG:
-		return "INVLPG";
-	case X86_INS_LMSW:
-		return "LMSW";
-	case X86_INS_SMSW:
-		return "SMSW";
+	case X86_INS_CALL:
+		/* FF /3 is not there. */
+		return x->opcode[0] == 0xff && (x->modrm & 0x38) == 0x18 ? NULL : "CALL";
+	case X86_INS_JMP:
+		return x->opcode[0] == 0xff && (x->modrm & 0x38) == 0x20 ? "JMP" : NULL;
+	case X86_INS_RET:
+		return "RET";
+	case X86_INS_MOVSD:
+		return x->opcode[0] == 0xa5 ? "MOVS" : "MOVSD";
+	case X86_INS_CMPSD:
+		return x->opcode[0] == 0xa7 ? "CMPS" : NULL;
 	}
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (names[i].id == c->id)
+			return names[i].name;
 	return NULL;
 }
 
@@ -161,9 +206,9 @@ static void add_insn(struct text *t, const cs_insn *c)
 	const char *name = covered_name(c);
 	unsigned int i;
 
-	if (is_string(c->id) && x->prefix[0] == 0xf3)
+	if (is_string(c) && x->prefix[0] == 0xf3)
 		text_add(t, "REP ");
-	if (is_string(c->id) && x->prefix[0] == 0xf2)
+	if (is_string(c) && x->prefix[0] == 0xf2)
 		text_add(t, "REPNE ");
 	text_add(t, "%s", name ? name : c->mnemonic);
 
@@ -181,19 +226,23 @@ static void add_insn(struct text *t, const cs_insn *c)
 		case X86_OP_IMM:
 			/*
 			 * Written in the operand's size; the decoder extends
-			 * all but ports and vectors.
+			 * all but ports, vectors and what RET releases.
 			 */
-			if (c->id != X86_INS_MOV)
+			if (c->id == X86_INS_IN || c->id == X86_INS_OUT || c->id == X86_INS_INT)
 				imm &= 0xff;
+			else if (c->id == X86_INS_RET)
+				imm &= 0xffff;
+			else if (c->id == X86_INS_CALL)
+				imm -= c->address + c->size;
 			else if (op->size < 8)
 				imm = (long long)(imm << (64 - 8 * op->size)) >>
 				      (64 - 8 * op->size);
 			text_add(t, "0x%llx", imm);
 			break;
 		case X86_OP_MEM:
-			text_add(t, "%s[", c->id == X86_INS_INVLPG ? "" :
+			text_add(t, "%s[", c->id == X86_INS_INVLPG || c->id == X86_INS_LEA ? "" :
 				 text_size(op->size));
-			add_reg(t, segment(op, c->id));
+			add_reg(t, segment(op, c));
 			text_add(t, ":");
 			if (op->mem.base) {
 				add_reg(t, op->mem.base);

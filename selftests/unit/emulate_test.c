@@ -12,7 +12,7 @@
 #include <cpuid.h>
 #include <errno.h>
 
-#include "../../arch/x86/emulate.h"
+#include "../../arch/x86/mmio_op.h"
 #include "insn_random.h"
 #include "insn_text.h"
 #include "native.h"

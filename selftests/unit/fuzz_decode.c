@@ -5,7 +5,7 @@
  */
 #include <stdint.h>
 
-#include "../../arch/x86/emulate.h"
+#include "../../arch/x86/mmio_op.h"
 
 #define CHECK(cond)	do { if (!(cond)) __builtin_trap(); } while (0)
 
@@ -50,7 +50,7 @@ static void check_insn(const struct x86_insn *insn, unsigned int avail)
 	CHECK(insn->name && insn->row && insn->op);
 	CHECK(insn->addr_size == 2 || insn->addr_size == 4 ||
 	      insn->addr_size == 8);
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < X86_NR_OPNDS; i++) {
 		const struct x86_opnd *o = &insn->opnd[i];
 
 		CHECK(o->kind == X86_OPND_NONE || o->reg < 16);

@@ -1,23 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Random instruction bytes, mostly of opcodes that the decoder has rows for.
+ * Random instruction bytes, of all opcodes or of those of plain moves.
  * Always 15 bytes: what does not belong to the instruction is random too.
  */
 #ifndef MINIKVM_UNIT_INSN_RANDOM_H
 #define MINIKVM_UNIT_INSN_RANDOM_H
 
 #include "random.h"
-
-static const unsigned char known_one_byte[] = {
-	0x63, 0x6c, 0x6d, 0x6e, 0x6f, 0x88, 0x89, 0x8a, 0x8b, 0x90, 0xa0, 0xa1,
-	0xa2, 0xa3, 0xc6, 0xc7, 0xcc, 0xcd, 0xce, 0xe4, 0xe5, 0xe6, 0xe7, 0xec,
-	0xed, 0xee, 0xef, 0xf1, 0xf4,
-};
-
-static const unsigned char known_two_byte[] = {
-	0x01, 0x06, 0x08, 0x09, 0x20, 0x21, 0x22, 0x23, 0x30, 0x31, 0x32, 0x33,
-	0xa2, 0xb6, 0xb7, 0xbe, 0xbf,
-};
 
 /* The forms that the MMIO emulator executes. */
 static const unsigned char mov_one_byte[] = {
@@ -49,6 +38,25 @@ static inline unsigned int random_prefixes(unsigned char *b, bool long_mode)
 	return n;
 }
 
+/* Escape bytes or a VEX prefix of the maps that are decoded; the opcode is random already. */
+static inline void random_opcode(unsigned char *b, unsigned int n)
+{
+	if (rnd_percent(40)) {
+		b[n] = 0x0f;
+		if (rnd_percent(10))
+			b[n + 1] = 0x38;
+		if (rnd_percent(2) && n < 12)
+			b[n + 2] = rnd_percent(50) ? 0x2a : 0xf0 | rnd_below(2);
+	} else if (rnd_percent(15)) {
+		b[n] = 0xc4 | rnd_below(2);
+		if (b[n] == 0xc4)
+			b[n + 1] = (b[n + 1] & 0xe0) | 1 | (rnd_percent(10) ? 2 : 0);
+		/* Often no register in vvvv. */
+		if (rnd_percent(70))
+			b[n + 2 - (b[n] & 1)] |= 0x78;
+	}
+}
+
 static inline void random_insn(unsigned char *b, bool long_mode, bool mov_only)
 {
 	unsigned int n, i;
@@ -60,13 +68,15 @@ static inline void random_insn(unsigned char *b, bool long_mode, bool mov_only)
 		return;
 	if (!mov_only && rnd_percent(5))
 		return;
+	if (!mov_only) {
+		random_opcode(b, n);
+		return;
+	}
 	if (rnd_percent(40)) {
 		b[n++] = 0x0f;
-		b[n++] = mov_only ? RND_PICK(mov_two_byte) :
-				    RND_PICK(known_two_byte);
+		b[n++] = RND_PICK(mov_two_byte);
 	} else {
-		b[n++] = mov_only ? RND_PICK(mov_one_byte) :
-				    RND_PICK(known_one_byte);
+		b[n++] = RND_PICK(mov_one_byte);
 	}
 	/* C6 and C7 have rows for digit 0 only. */
 	if ((b[n - 1] & 0xfe) == 0xc6 && rnd_percent(90))

@@ -65,9 +65,9 @@ static inline void insn_text(const struct x86_insn *insn, struct text *t)
 		text_add(t, "REP ");
 	if (insn->flags & X86_INSN_STRING && insn->flags & X86_INSN_REPNE)
 		text_add(t, "REPNE ");
-	text_add(t, "%s", insn->name);
+	text_add(t, "%s%s", insn->flags & X86_INSN_VEX ? "V" : "", insn->name);
 
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < X86_NR_OPNDS; i++) {
 		const struct x86_opnd *o = &insn->opnd[i];
 
 		if (o->kind == X86_OPND_NONE)
@@ -88,6 +88,20 @@ static inline void insn_text(const struct x86_insn *insn, struct text *t)
 			break;
 		case X86_OPND_DR:
 			text_add(t, "dr%u", o->reg);
+			break;
+		case X86_OPND_SEG:
+			text_add(t, "%s", text_seg[o->reg]);
+			break;
+		case X86_OPND_VEC:
+			text_add(t, "%cmm%u", o->size == 32 ? 'y' : 'x', o->reg);
+			break;
+		case X86_OPND_MMX:
+			text_add(t, "mm%u", o->reg);
+			break;
+		case X86_OPND_ES_DI:
+			text_add(t, "%s[es:", text_size(o->size));
+			text_gpr(t, X86_GPR_RDI, insn->addr_size, false);
+			text_add(t, "+0x0]");
 			break;
 		}
 	}

@@ -49,6 +49,10 @@ static inline const char *text_size(unsigned int size)
 		return "dword ";
 	case 8:
 		return "qword ";
+	case 16:
+		return "oword ";
+	case 32:
+		return "yword ";
 	}
 	return "";
 }

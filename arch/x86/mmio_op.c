@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Plain MOV to and from a device. Interface: emulate.h.
+ * Plain MOV to and from a device. Interface: mmio_op.h.
  */
-#include "emulate.h"
+#include "mmio_op.h"
 
 static u64 low_bytes(u64 val, unsigned int bytes)
 {
