@@ -205,7 +205,7 @@ const struct x86_row x86_one_byte[256] = {
 	[0x8e] = ROW("MOV", MOV, MODRM, Sw, Ew),
 	[0x8f] = GROUP(group_8f, MODRM),
 	/* Without F3, 90 with and without REX.B: not here. */
-	REGS(0x90, "XCHG", XCHG, 0, Zv, rAX),
+	REGS(0x90, "XCHG", XCHG, 0, rAX, Zv),
 	[0x90] = GROUP(group_90, 0),
 	[0xa0] = ROW("MOV", MOV, BYTE, AL, Ob),
 	[0xa1] = ROW("MOV", MOV, 0, rAX, Ov),

@@ -199,6 +199,35 @@ static const char *covered_name(const cs_insn *c)
 	return NULL;
 }
 
+static u64 sign_extend(u64 val, unsigned int size)
+{
+	return size && size < 8 ? (long long)(val << (64 - 8 * size)) >> (64 - 8 * size) : val;
+}
+
+/*
+ * Written in the operand's size; the decoder extends all but ports, vectors and what RET
+ * releases.
+ */
+static u64 immediate(const cs_x86_op *op, const cs_insn *c)
+{
+	const cs_x86 *x = &c->detail->x86;
+
+	switch (c->id) {
+	case X86_INS_IN:
+	case X86_INS_OUT:
+	case X86_INS_INT:
+		return op->imm & 0xff;
+	case X86_INS_RET:
+		return op->imm & 0xffff;
+	case X86_INS_CALL:
+		/* An address. */
+		return sign_extend(op->imm - c->address - c->size, op->size);
+	case X86_INS_PUSH:
+		return sign_extend(op->imm, x->encoding.imm_size);
+	}
+	return sign_extend(op->imm, op->size);
+}
+
 /* The same text as insn_text(). */
 static void add_insn(struct text *t, const cs_insn *c)
 {
@@ -206,6 +235,8 @@ static void add_insn(struct text *t, const cs_insn *c)
 	const char *name = covered_name(c);
 	unsigned int i;
 
+	if (x->prefix[0] == 0xf0)
+		text_add(t, "LOCK ");
 	if (is_string(c) && x->prefix[0] == 0xf3)
 		text_add(t, "REP ");
 	if (is_string(c) && x->prefix[0] == 0xf2)
@@ -216,7 +247,7 @@ static void add_insn(struct text *t, const cs_insn *c)
 		const cs_x86_op *op = &x->operands[i];
 		u64 mask = x->addr_size == 8 ? ~0ull :
 					       (1ull << 8 * x->addr_size) - 1;
-		u64 imm = op->imm;
+		u64 imm;
 
 		text_add(t, i ? ", " : " ");
 		switch (op->type) {
@@ -224,19 +255,7 @@ static void add_insn(struct text *t, const cs_insn *c)
 			add_reg(t, op->reg);
 			break;
 		case X86_OP_IMM:
-			/*
-			 * Written in the operand's size; the decoder extends
-			 * all but ports, vectors and what RET releases.
-			 */
-			if (c->id == X86_INS_IN || c->id == X86_INS_OUT || c->id == X86_INS_INT)
-				imm &= 0xff;
-			else if (c->id == X86_INS_RET)
-				imm &= 0xffff;
-			else if (c->id == X86_INS_CALL)
-				imm -= c->address + c->size;
-			else if (op->size < 8)
-				imm = (long long)(imm << (64 - 8 * op->size)) >>
-				      (64 - 8 * op->size);
+			imm = immediate(op, c);
 			text_add(t, "0x%llx", imm);
 			break;
 		case X86_OP_MEM:

@@ -220,6 +220,73 @@ static const struct {
 	{ 32, "ce", "INTO" },
 	{ 64, "f1", "INT1" },
 
+	/* Arithmetic: all forms */
+	{ 64, "01 08", "ADD dword [ds:rax+0x0], ecx" },
+	{ 64, "f0 00 08", "LOCK ADD byte [ds:rax+0x0], cl" },
+	{ 64, "48 13 08", "ADC rcx, qword [ds:rax+0x0]" },
+	{ 64, "3c 80", "CMP al, 0xffffffffffffff80" },
+	{ 64, "48 2d 00 00 00 80", "SUB rax, 0xffffffff80000000" },
+	{ 64, "66 83 30 ff", "XOR word [ds:rax+0x0], 0xffffffffffffffff" },
+	{ 32, "82 08 01", "OR byte [ds:eax+0x0], 0x1" },
+	{ 64, "a9 01 00 00 00", "TEST eax, 0x1" },
+	{ 64, "f6 08 01", "TEST byte [ds:rax+0x0], 0x1" },
+	{ 64, "f0 f7 18", "LOCK NEG dword [ds:rax+0x0]" },
+	{ 64, "f7 38", "IDIV dword [ds:rax+0x0]" },
+	{ 64, "6b 00 ff", "IMUL eax, dword [ds:rax+0x0], 0xffffffffffffffff" },
+	{ 32, "40", "INC eax" },
+	{ 64, "f0 fe 08", "LOCK DEC byte [ds:rax+0x0]" },
+	{ 64, "c0 00 07", "ROL byte [ds:rax+0x0], 0x7" },
+	{ 64, "d1 38", "SAR dword [ds:rax+0x0], 0x1" },
+	{ 64, "d3 30", "SAL dword [ds:rax+0x0], cl" },
+	{ 64, "0f a4 08 03", "SHLD dword [ds:rax+0x0], ecx, 0x3" },
+	{ 64, "0f ad 08", "SHRD dword [ds:rax+0x0], ecx, cl" },
+	{ 64, "f0 0f ab 08", "LOCK BTS dword [ds:rax+0x0], ecx" },
+	{ 64, "0f ba 20 1f", "BT dword [ds:rax+0x0], 0x1f" },
+	{ 64, "0f bc 00", "BSF eax, dword [ds:rax+0x0]" },
+	{ 64, "f3 0f bc 00", "TZCNT eax, dword [ds:rax+0x0]" },
+	{ 64, "66 f3 0f b8 00", "POPCNT ax, word [ds:rax+0x0]" },
+	{ 64, "f0 87 08", "LOCK XCHG dword [ds:rax+0x0], ecx" },
+	{ 64, "49 91", "XCHG rax, r9" },
+	{ 64, "f0 48 0f c7 08", "LOCK CMPXCHG8B oword [ds:rax+0x0]" },
+	{ 64, "0f 94 00", "SETcc byte [ds:rax+0x0]" },
+	{ 64, "0f 4f 00", "CMOVcc eax, dword [ds:rax+0x0]" },
+
+	/* Moves: segment registers, MOVBE, strings, the stack */
+	{ 64, "48 8c 18", "MOV word [ds:rax+0x0], ds" },
+	{ 64, "48 8c d8", "MOV rax, ds" },
+	{ 64, "8e 10", "MOV ss, word [ds:rax+0x0]" },
+	{ 64, "48 b8 08 07 06 05 04 03 02 01", "MOV rax, 0x102030405060708" },
+	{ 64, "66 0f 38 f0 08", "MOVBE cx, word [ds:rax+0x0]" },
+	{ 64, "48 0f c3 08", "MOVNTI qword [ds:rax+0x0], rcx" },
+	{ 64, "8d 04 48", "LEA eax, [ds:rax+rcx*2+0x0]" },
+	{ 64, "f3 64 a5", "REP MOVS dword [es:rdi+0x0], dword [fs:rsi+0x0]" },
+	{ 32, "67 a6", "CMPS byte [ds:si+0x0], byte [es:di+0x0]" },
+	{ 64, "f2 48 ae", "REPNE SCAS al, byte [es:rdi+0x0]" },
+	{ 64, "48 ab", "STOS qword [es:rdi+0x0], rax" },
+	{ 64, "ac", "LODS al, byte [ds:rsi+0x0]" },
+	{ 64, "ff 30", "PUSH qword [ds:rax+0x0]" },
+	{ 64, "66 8f 00", "POP word [ds:rax+0x0]" },
+	{ 64, "41 50", "PUSH r8" },
+	{ 64, "0f a8", "PUSH gs" },
+	{ 32, "1e", "PUSH ds" },
+	{ 64, "ff 10", "CALL qword [ds:rax+0x0]" },
+	{ 16, "ff 27", "JMP word [ds:bx+0x0]" },
+	{ 64, "c2 ff ff", "RET 0xffff" },
+
+	/* Vectors */
+	{ 64, "0f 10 08", "MOVUPS xmm1, oword [ds:rax+0x0]" },
+	{ 64, "66 0f 29 08", "MOVAPD oword [ds:rax+0x0], xmm1" },
+	{ 64, "f3 44 0f 10 08", "MOVSS xmm9, dword [ds:rax+0x0]" },
+	{ 64, "66 48 0f 6e 08", "MOVD xmm1, qword [ds:rax+0x0]" },
+	{ 64, "0f 7e 08", "MOVD dword [ds:rax+0x0], mm1" },
+	{ 64, "44 0f 6f 08", "MOVQ mm1, qword [ds:rax+0x0]" },
+	{ 64, "66 0f 16 08", "MOVHPD xmm1, qword [ds:rax+0x0]" },
+	{ 64, "c5 fd 6f 00", "VMOVDQA ymm0, yword [ds:rax+0x0]" },
+	{ 64, "c4 41 7c 10 00", "VMOVUPS ymm8, yword [ds:r8+0x0]" },
+	{ 64, "c5 f0 12 10", "VMOVLPS xmm2, xmm1, qword [ds:rax+0x0]" },
+	{ 32, "c5 f8 11 08", "VMOVUPS oword [ds:eax+0x0], xmm1" },
+	{ 64, "c4 e2 7d 2a 00", "VMOVNTDQA ymm0, yword [ds:rax+0x0]" },
+
 	/* 15 bytes are allowed */
 	{ 64, "66 66 66 66 66 66 66 66 66 66 66 66 66 8b 08", "MOV cx, word [ds:rax+0x0]" },
 	{ 32, "66 66 66 66 66 66 66 66 66 66 66 66 66 66 f4", "HLT" },
@@ -286,7 +353,39 @@ static const struct {
 	{ 64, "44 0f 23 c0", -EINVAL, UD },
 	{ 32, "0f 20 f0", -EINVAL, UD },
 
+	{ 64, "8e c8", -EINVAL, UD },
+	{ 64, "8e 30", -EINVAL, UD },
+	{ 64, "8c 38", -EINVAL, UD },
+
+	/* Not in 64-bit mode */
 	{ 64, "ce", -EINVAL, UD },
+	{ 64, "06", -EINVAL, UD },
+	{ 64, "1f", -EINVAL, UD },
+	{ 64, "82 00 01", -EINVAL, UD },
+
+	/* Memory is required, or LOCK forbidden */
+	{ 64, "8d c0", -EINVAL, UD },
+	{ 64, "0f c7 c8", -EINVAL, UD },
+	{ 64, "0f c3 c0", -EINVAL, UD },
+	{ 64, "0f 38 f0 c0", -EINVAL, UD },
+	{ 64, "0f e7 c0", -EINVAL, UD },
+	{ 64, "f2 0f f0 c0", -EINVAL, UD },
+	{ 64, "66 0f 12 c0", -EINVAL, UD },
+	{ 64, "f0 01 c0", -EINVAL, UD },
+	{ 64, "f0 03 00", -EINVAL, UD },
+	{ 64, "f0 39 00", -EINVAL, UD },
+	{ 64, "f0 84 00", -EINVAL, UD },
+	{ 64, "f0 0f ba 20 01", -EINVAL, UD },
+	{ 64, "f0 d1 00", -EINVAL, UD },
+
+	/* VEX: prefixes before it, L, vvvv */
+	{ 64, "66 c5 f8 10 00", -EINVAL, UD },
+	{ 64, "f3 c5 f8 10 00", -EINVAL, UD },
+	{ 64, "f0 c5 f8 10 00", -EINVAL, UD },
+	{ 64, "40 c5 f8 10 00", -EINVAL, UD },
+	{ 64, "c5 fd 6e 00", -EINVAL, UD },
+	{ 64, "c5 f4 12 00", -EINVAL, UD },
+	{ 64, "c5 f0 10 00", -EINVAL, UD },
 
 	/* No row: the processor may know them */
 	{ 64, "90", -EOPNOTSUPP },
@@ -301,10 +400,18 @@ static const struct {
 	{ 64, "0f 01 f8", -EOPNOTSUPP },
 	{ 64, "0f 01 18", -EOPNOTSUPP },
 	{ 64, "0f 0b", -EOPNOTSUPP },
-	{ 64, "c5 f9 6f 00", -EOPNOTSUPP },
 	{ 64, "62 f1 7c 48 10 00", -EOPNOTSUPP },
-	{ 64, "8e d8", -EOPNOTSUPP },
-	{ 32, "40", -EOPNOTSUPP },
+	{ 64, "c4 e3 79 0f 00 00", -EOPNOTSUPP },
+	{ 64, "c5 f8 58 00", -EOPNOTSUPP },
+	{ 32, "c5 08", -EOPNOTSUPP },
+	{ 64, "f2 0f 38 f0 00", -EOPNOTSUPP },
+	{ 64, "f3 0f 6e 00", -EOPNOTSUPP },
+	{ 64, "f3 0f 10 c0", -EOPNOTSUPP },
+	{ 64, "0f 12 c0", -EOPNOTSUPP },
+	{ 64, "0f b8 00", -EOPNOTSUPP },
+	{ 64, "66 ff 10", -EOPNOTSUPP },
+	{ 64, "66 c3", -EOPNOTSUPP },
+	{ 64, "8f 08", -EOPNOTSUPP },
 	{ 64, "", -EAGAIN },
 	{ 64, "0f", -EAGAIN },
 };
@@ -417,24 +524,39 @@ TEST(length_is_exact)
 
 #ifdef HAVE_CAPSTONE
 
+/* Opcodes of which a prefix is part. */
+static bool prefix_selects(const u8 *b)
+{
+	if (b[0] != 0x0f)
+		return false;
+	return (b[1] & 0xf8) == 0x10 || (b[1] & 0xf8) == 0x28 || b[1] == 0x38 ||
+	       (b[1] >= 0x50 && b[1] <= 0x7f) || b[1] == 0xb8 || b[1] == 0xbc || b[1] == 0xbd ||
+	       (b[1] >= 0xc2 && b[1] <= 0xc6) || b[1] >= 0xd0;
+}
+
 /* Where Capstone 4 is known to differ from the manuals and from the CPU. */
 static bool capstone_is_wrong(enum x86_mode mode, const u8 *b, int ret,
 			      const struct x86_insn *insn)
 {
 	bool opsize = false, addrsize = false, lock = false;
-	bool fs_gs = false, null_after = false, rep = false;
+	bool fs_gs = false, null_after = false, rep = false, clean = true;
+	bool stale_rex = false;
 	unsigned int i;
 	u8 rex = 0;
 
 	for (i = 0; i < 15; i++) {
 		if (mode == X86_MODE_64 && (b[i] & 0xf0) == 0x40) {
+			stale_rex |= rex;
 			rex = b[i];
 			continue;
 		}
 		if (!memchr("\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3",
 			    b[i], 11))
 			break;
+		stale_rex |= rex;
 		rex = 0;
+		/* One of 66, F2 and F3, and directly before the opcode: this it understands. */
+		clean = !opsize && !rep;
 		opsize |= b[i] == 0x66;
 		addrsize |= b[i] == 0x67;
 		lock |= b[i] == 0xf0;
@@ -442,23 +564,40 @@ static bool capstone_is_wrong(enum x86_mode mode, const u8 *b, int ret,
 		fs_gs |= b[i] == 0x64 || b[i] == 0x65;
 		null_after |= fs_gs && (b[i] & 0xe7) == 0x26;
 	}
-	if (i > 12)
+	if (i > 12 || stale_rex)
 		return true;
 	b += i;
+	clean &= (mode != X86_MODE_16 || (!opsize && !rep)) && !addrsize;
+	if (prefix_selects(b) && !clean)
+		return true;
 
 	switch (ret) {
 	case -EINVAL:
 		if (insn->fault.vector != X86_VEC_UD)
-			return false;
-		/* Control and debug registers that do not exist; LOCK. */
-		return lock || (b[0] == 0x0f && (b[1] & 0xfc) == 0x20);
+			return opsize && b[0] == 0xe8;
+		/* LOCK; prefixes before VEX; MOV to CS; registers that do not exist. */
+		if (lock || ((b[0] & 0xfe) == 0xc4 && (rep || opsize || rex)) || b[0] == 0x8e)
+			return true;
+		/* 66 before MOVHLPS and MOVLHPS. */
+		if (b[0] == 0x0f && (b[1] & 0xfb) == 0x12)
+			return opsize;
+		return b[0] == 0x0f && (b[1] & 0xfc) == 0x20;
 	case -EOPNOTSUPP:
+		/* It ignores prefixes that select another instruction. */
+		if (prefix_selects(b) && (opsize || rep))
+			return true;
+		/* The register forms of VMOVSS and VMOVSD. */
+		if ((b[0] & 0xfe) == 0xc4)
+			return (b[b[0] == 0xc5 ? 2 : 3] & 0xfe) == 0x10;
+		/* Near branches whose operand size depends on the CPU. */
+		if (opsize && (b[0] == 0xe8 || b[0] == 0xc2 || b[0] == 0xc3 || b[0] == 0xff))
+			return mode == X86_MODE_64;
 		return (b[0] == 0x63 && opsize) || b[0] == 0x90;
 	case 0:
 		break;
 	}
-	/* It takes F2 and F3 for part of the opcode and forgets 66. */
-	if (opsize && rep)
+	/* It takes F2 and F3 for part of the opcode and forgets 66; or LOCK. */
+	if (rep && (opsize || lock))
 		return true;
 	if (mode == X86_MODE_64 && null_after)
 		return true;
@@ -474,12 +613,33 @@ static bool capstone_is_wrong(enum x86_mode mode, const u8 *b, int ret,
 	case X86_OP_OUT:
 	case X86_OP_INS:
 	case X86_OP_OUTS:
-		return addrsize || rex & 8;
+		return addrsize || rex & 8 || insn->flags & X86_INSN_REPNE;
+	case X86_OP_MOVS:
+	case X86_OP_STOS:
+	case X86_OP_LODS:
+	case X86_OP_CMPS:
+	case X86_OP_SCAS:
+		return addrsize || insn->flags & X86_INSN_REPNE;
 	case X86_OP_MONITOR:
 	case X86_OP_MWAIT:
 		return b[2] >= 0xfa;
 	case X86_OP_MOV_CR:
 		return lock;
+	case X86_OP_MOV:
+		/* Segment registers: the size of the other register; REX.R. */
+		return (b[0] & 0xfd) == 0x8c;
+	case X86_OP_XCHG:
+		/* 66 somewhere before another prefix. */
+		return opsize && (b[0] & 0xf8) == 0x90;
+	case X86_OP_MOVV:
+		/* MOVQ with a general register is MOVD here. */
+		return rex & 8 && (b[1] & 0xef) == 0x6e;
+	case X86_OP_PUSH:
+	case X86_OP_POP:
+	case X86_OP_CALL:
+	case X86_OP_RET:
+	case X86_OP_JMP:
+		return rex & 8;
 	default:
 		return false;
 	}
