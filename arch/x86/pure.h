@@ -16,6 +16,8 @@
 #ifndef MINIKVM_X86_PURE_H
 #define MINIKVM_X86_PURE_H
 
+#include <asm/processor-flags.h>
+
 #ifdef __KERNEL__
 #include <linux/errno.h>
 #include <linux/string.h>
