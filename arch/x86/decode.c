@@ -190,10 +190,13 @@ static int decode_vex(struct decoder *d, u8 opcode, const struct x86_row **table
 		return -EOPNOTSUPP;
 
 	d->vex = true;
-	d->vex_undefined = d->rex || d->prefix != ROW_NP || d->lock || d->opsize;
+	d->vex_undefined = d->rex || d->prefix != ROW_NP || d->lock;
 	rex = b & 0x80 ? 0 : REX_R;
 	if (opcode == 0xc4) {
 		map = b & 0x1f;
+		/* Reserved: there is no opcode to wait for. */
+		if (!map || map > 7)
+			return raise_ud(d);
 		rex = ~b >> 5 & (REX_R | REX_X | REX_B);
 		ret = fetch_u8(d, &b);
 		if (ret)
@@ -206,7 +209,6 @@ static int decode_vex(struct decoder *d, u8 opcode, const struct x86_row **table
 	d->vex_l = b & 4;
 	d->prefix = prefix[b & 3];
 	insn->flags |= X86_INSN_VEX;
-	insn->flags &= ~(X86_INSN_REP | X86_INSN_REPNE);
 
 	switch (map) {
 	case 1:

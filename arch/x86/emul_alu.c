@@ -517,7 +517,8 @@ int emul_xadd(struct emul_ctx *c)
  * emul_cmpxchg() - CMPXCHG
  * @c: the instruction
  *
- * The destination is written in any case ("CMPXCHG").
+ * A destination in memory is written in any case ("CMPXCHG"); a register keeps all 64 bits when
+ * they are not equal.
  *
  * Return: 0 or an error.
  */
@@ -535,7 +536,8 @@ int emul_cmpxchg(struct emul_ctx *c)
 		return ret;
 	emul_compare_values(c, emul_gpr(c, X86_GPR_RAX, size), old, size);
 	equal = c->flags & X86_EFLAGS_ZF;
-	ret = emul_put(c, 0, equal ? new : old);
+	if (equal || c->insn->opnd[0].kind == X86_OPND_MEM)
+		ret = emul_put(c, 0, equal ? new : old);
 	if (!ret && !equal)
 		emul_set_gpr(c, X86_GPR_RAX, size, old);
 	return ret;
@@ -559,8 +561,6 @@ int emul_cmpxchg8b(struct emul_ctx *c)
 	int ret;
 
 	ret = emul_mem(c, emul_ea(c), size, true);
-	if (!ret && size == 16 && c->la & 15)
-		return emul_raise_code(c, X86_VEC_GP);
 	if (!ret)
 		ret = emul_read(c, c->la, old, size, true);
 	if (ret)

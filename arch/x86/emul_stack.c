@@ -70,7 +70,7 @@ int emul_push(struct emul_ctx *c)
  * @c: the instruction
  *
  * The stack pointer is moved before the destination is written: POP RSP loads what was read, and
- * an address with RSP is that of the moved one ("POP"). For a segment register 16 bits are read.
+ * an address with RSP is that of the moved one ("POP").
  *
  * Return: 0 or an error.
  */
@@ -82,7 +82,7 @@ int emul_pop(struct emul_ctx *c)
 	u64 moved = old + step, val;
 	int ret;
 
-	ret = read_stack(c, &val, dst->kind == X86_OPND_SEG ? 2 : step, width);
+	ret = read_stack(c, &val, step, width);
 	if (ret)
 		return ret;
 	if (width < 8)

@@ -48,16 +48,6 @@ int emul_check_vec(struct emul_ctx *c)
 	return 0;
 }
 
-/* Find the memory operand, which some instructions want to be aligned. */
-static int vec_mem(struct emul_ctx *c, unsigned int size, bool write)
-{
-	int ret = emul_mem(c, emul_ea(c), size, write);
-
-	if (!ret && c->insn->flags & X86_INSN_ALIGN && c->la & (size - 1))
-		return emul_raise_code(c, X86_VEC_GP);
-	return ret;
-}
-
 /* All of a vector register, or the half that there is without AVX. */
 static void set_vec(struct emul_ctx *c, const struct x86_opnd *opnd, const struct x86_vec *val)
 {
@@ -74,7 +64,7 @@ static int get_source(struct emul_ctx *c, const struct x86_opnd *opnd, struct x8
 
 	switch (opnd->kind) {
 	case X86_OPND_MEM:
-		ret = vec_mem(c, opnd->size, false);
+		ret = emul_mem(c, emul_ea(c), opnd->size, false);
 		return ret ?: emul_read(c, c->la, val->b, opnd->size, false);
 	case X86_OPND_VEC:
 		c->e->ops->get_vec(priv, opnd->reg, val);
@@ -100,7 +90,7 @@ static int put_destination(struct emul_ctx *c, const struct x86_opnd *opnd,
 	memcpy(&low, val->b, sizeof(low));
 	switch (opnd->kind) {
 	case X86_OPND_MEM:
-		ret = vec_mem(c, opnd->size, true);
+		ret = emul_mem(c, emul_ea(c), opnd->size, true);
 		return ret ?: emul_write(c, c->la, val->b, opnd->size);
 	case X86_OPND_VEC:
 		set_vec(c, opnd, val);
@@ -139,7 +129,7 @@ static int load_half(struct emul_ctx *c, unsigned int offset)
 	int ret;
 
 	c->e->ops->get_vec(c->e->cpu->priv, first->reg, &val);
-	ret = vec_mem(c, 8, false);
+	ret = emul_mem(c, emul_ea(c), 8, false);
 	if (!ret)
 		ret = emul_read(c, c->la, val.b + offset, 8, false);
 	if (!ret)
@@ -172,6 +162,6 @@ int emul_movhps(struct emul_ctx *c)
 	if (c->insn->opnd[0].kind == X86_OPND_VEC)
 		return load_half(c, 8);
 	c->e->ops->get_vec(c->e->cpu->priv, c->insn->opnd[1].reg, &val);
-	ret = vec_mem(c, 8, true);
+	ret = emul_mem(c, emul_ea(c), 8, true);
 	return ret ?: emul_write(c, c->la, val.b + 8, 8);
 }

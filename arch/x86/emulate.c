@@ -86,11 +86,17 @@ static void emul_set_reg(const struct emul_ctx *c, const struct x86_opnd *opnd, 
 
 /* --- Memory ---------------------------------------------------------------------------------- */
 
-/* "Alignment Checking"; 16 bytes and more are left to the instruction. */
-static bool emul_misaligned(const struct emul_ctx *c, u64 la, unsigned int size)
+/* Instructions whose operand must be aligned in any case. */
+static bool must_be_aligned(const struct x86_insn *insn, unsigned int size)
+{
+	return insn->flags & X86_INSN_ALIGN || (insn->op == X86_OP_CMPXCHG8B && size == 16);
+}
+
+/* "Alignment Checking", "Alignment Requirements by Data Type": no more than 16 bytes. */
+static bool is_misaligned(const struct emul_ctx *c, u64 la, unsigned int size)
 {
 	return c->e->cr0 & X86_CR0_AM && c->flags & X86_EFLAGS_AC && c->e->cpl == 3 &&
-	       size <= 8 && la & (size - 1);
+	       la & ((size < 16 ? size : 16) - 1);
 }
 
 /**
@@ -109,9 +115,11 @@ int emul_linear(struct emul_ctx *c, unsigned int seg, u64 ea, unsigned int size,
 {
 	int ret = x86_seg_linear(c->e->cpu, seg, ea, size, write, la, c->fault);
 
-	if (!ret && emul_misaligned(c, *la, size))
-		return emul_raise_code(c, X86_VEC_AC);
-	return ret;
+	if (ret || !(*la & (size - 1)))
+		return ret;
+	if (must_be_aligned(c->insn, size))
+		return emul_raise_code(c, X86_VEC_GP);
+	return is_misaligned(c, *la, size) ? emul_raise_code(c, X86_VEC_AC) : 0;
 }
 
 /**
