@@ -194,9 +194,6 @@ static int decode_vex(struct decoder *d, u8 opcode, const struct x86_row **table
 	rex = b & 0x80 ? 0 : REX_R;
 	if (opcode == 0xc4) {
 		map = b & 0x1f;
-		/* Reserved: there is no opcode to wait for. */
-		if (!map || map > 7)
-			return raise_ud(d);
 		rex = ~b >> 5 & (REX_R | REX_X | REX_B);
 		ret = fetch_u8(d, &b);
 		if (ret)

@@ -119,6 +119,7 @@ enum x86_op {
 	X86_OP_BSF,
 	X86_OP_BSR,
 	X86_OP_CALL,
+	X86_OP_CLFLUSH,		/* and CLFLUSHOPT, CLWB */
 	X86_OP_CMOV,		/* condition: low four bits of opcode */
 	X86_OP_CMPS,
 	X86_OP_CMPXCHG,

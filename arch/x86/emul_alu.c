@@ -517,8 +517,8 @@ int emul_xadd(struct emul_ctx *c)
  * emul_cmpxchg() - CMPXCHG
  * @c: the instruction
  *
- * A destination in memory is written in any case ("CMPXCHG"); a register keeps all 64 bits when
- * they are not equal.
+ * Memory is written in any case ("CMPXCHG"); a register only when it was equal: else not even
+ * its upper half is cleared.
  *
  * Return: 0 or an error.
  */

@@ -98,18 +98,18 @@ int emul_movs(struct emul_ctx *c)
 int emul_cmps(struct emul_ctx *c)
 {
 	unsigned int size = c->insn->op_size;
-	u64 la, first = 0, second = 0;
+	u64 from, to, first = 0, second = 0;
 	int ret;
 
 	if (nothing_to_do(c))
 		return 0;
-	ret = source(c, size, &la);
+	ret = source(c, size, &from);
 	if (!ret)
-		ret = emul_read(c, la, &first, size, false);
+		ret = destination(c, size, false, &to);
 	if (!ret)
-		ret = destination(c, size, false, &la);
+		ret = emul_read(c, from, &first, size, false);
 	if (!ret)
-		ret = emul_read(c, la, &second, size, false);
+		ret = emul_read(c, to, &second, size, false);
 	if (ret)
 		return ret;
 	emul_compare_values(c, first, second, size);

@@ -344,6 +344,17 @@ static int emul_xchg(struct emul_ctx *c)
 	return ret ?: emul_put(c, 1, first);
 }
 
+/*
+ * There is nothing to flush of a device, but faults are those of a read. Segments that can only be
+ * executed are an exception ("CLFLUSH"), which is left out.
+ */
+static int emul_clflush(struct emul_ctx *c)
+{
+	if (c->insn->mode != X86_MODE_64 && c->insn->mem.seg == X86_SEG_CS)
+		return -EOPNOTSUPP;
+	return emul_mem(c, emul_ea(c), 1, false) ?: emul_read(c, c->la, NULL, 1, false);
+}
+
 /* --- All of them ----------------------------------------------------------------------------- */
 
 static int (*const emul_handlers[X86_NR_OPS])(struct emul_ctx *c) = {
@@ -357,6 +368,7 @@ static int (*const emul_handlers[X86_NR_OPS])(struct emul_ctx *c) = {
 	[X86_OP_BTR] = emul_bit_test,
 	[X86_OP_BTS] = emul_bit_test,
 	[X86_OP_CALL] = emul_call,
+	[X86_OP_CLFLUSH] = emul_clflush,
 	[X86_OP_CMOV] = emul_cmovcc,
 	[X86_OP_CMP] = emul_compare,
 	[X86_OP_CMPS] = emul_cmps,

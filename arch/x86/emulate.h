@@ -29,14 +29,14 @@
  * @b: bytes, the lowest first
  */
 struct x86_vec {
-	u8 b[X86_MEM_MAX] __attribute__((aligned(16)));
+	u8 b[X86_MEM_MAX];
 };
 
 /**
  * struct x86_emul_ops - what the emulator needs of the world
  * @read: @len bytes (1 to %X86_MEM_MAX) from linear address @la; may cross a page. @write:
  *	the operand will be written, too: a fault must be that of a write, for all of it.
- *	@data NULL: only look whether it would fault (the destination of INS, before the port)
+ *	@data NULL: only look whether it would fault (INS, before the port; CLFLUSH)
  * @write: the opposite; the last thing that can fail. All of it or nothing
  * @cmpxchg: write @new if memory holds @old, in one step for other CPUs too where it is
  *	memory; for LOCK and XCHG. -EAGAIN when it holds something else: again from the start

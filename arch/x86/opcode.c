@@ -46,7 +46,7 @@
 /* --- One byte -------------------------------------------------------------------------------- */
 
 /* Group 1: the digit is the operation. */
-#define GROUP1(_flags, _dst, _src)					\
+#define GROUP1(_flags, _dst, _src) {					\
 	DIGIT(0, "ADD", ADD, LOCK | (_flags), _dst, _src),		\
 	DIGIT(1, "OR", OR, LOCK | (_flags), _dst, _src),		\
 	DIGIT(2, "ADC", ADC, LOCK | (_flags), _dst, _src),		\
@@ -55,15 +55,15 @@
 	DIGIT(5, "SUB", SUB, LOCK | (_flags), _dst, _src),		\
 	DIGIT(6, "XOR", XOR, LOCK | (_flags), _dst, _src),		\
 	DIGIT(7, "CMP", CMP, _flags, _dst, _src),			\
-	END_OF_GROUP
+	END_OF_GROUP }
 
-static const struct x86_row group_80[] = { GROUP1(BYTE, Eb, Ib) };
-static const struct x86_row group_81[] = { GROUP1(0, Ev, Iz) };
-static const struct x86_row group_82[] = { GROUP1(BYTE | NO64, Eb, Ib) };
-static const struct x86_row group_83[] = { GROUP1(0, Ev, Ib) };
+static const struct x86_row group_80[] = GROUP1(BYTE, Eb, Ib);
+static const struct x86_row group_81[] = GROUP1(0, Ev, Iz);
+static const struct x86_row group_82[] = GROUP1(BYTE | NO64, Eb, Ib);
+static const struct x86_row group_83[] = GROUP1(0, Ev, Ib);
 
 /* Group 2. Digit 6 is left out in the manual; CPUs take it for SHL. */
-#define GROUP2(_flags, _dst, _count)					\
+#define GROUP2(_flags, _dst, _count) {					\
 	DIGIT(0, "ROL", ROL, _flags, _dst, _count),			\
 	DIGIT(1, "ROR", ROR, _flags, _dst, _count),			\
 	DIGIT(2, "RCL", RCL, _flags, _dst, _count),			\
@@ -72,17 +72,17 @@ static const struct x86_row group_83[] = { GROUP1(0, Ev, Ib) };
 	DIGIT(5, "SHR", SHR, _flags, _dst, _count),			\
 	DIGIT(6, "SAL", SHL, _flags, _dst, _count),			\
 	DIGIT(7, "SAR", SAR, _flags, _dst, _count),			\
-	END_OF_GROUP
+	END_OF_GROUP }
 
-static const struct x86_row group_c0[] = { GROUP2(BYTE, Eb, Ib) };
-static const struct x86_row group_c1[] = { GROUP2(0, Ev, Ib) };
-static const struct x86_row group_d0[] = { GROUP2(BYTE, Eb, ONE) };
-static const struct x86_row group_d1[] = { GROUP2(0, Ev, ONE) };
-static const struct x86_row group_d2[] = { GROUP2(BYTE, Eb, CL) };
-static const struct x86_row group_d3[] = { GROUP2(0, Ev, CL) };
+static const struct x86_row group_c0[] = GROUP2(BYTE, Eb, Ib);
+static const struct x86_row group_c1[] = GROUP2(0, Ev, Ib);
+static const struct x86_row group_d0[] = GROUP2(BYTE, Eb, ONE);
+static const struct x86_row group_d1[] = GROUP2(0, Ev, ONE);
+static const struct x86_row group_d2[] = GROUP2(BYTE, Eb, CL);
+static const struct x86_row group_d3[] = GROUP2(0, Ev, CL);
 
 /* Group 3. Digit 1 is left out in the manual; CPUs take it for TEST. */
-#define GROUP3(_flags, _dst, _imm)					\
+#define GROUP3(_flags, _dst, _imm) {					\
 	DIGIT(0, "TEST", TEST, _flags, _dst, _imm),			\
 	DIGIT(1, "TEST", TEST, _flags, _dst, _imm),			\
 	DIGIT(2, "NOT", NOT, LOCK | (_flags), _dst),			\
@@ -91,10 +91,10 @@ static const struct x86_row group_d3[] = { GROUP2(0, Ev, CL) };
 	DIGIT(5, "IMUL", IMUL1, _flags, _dst),				\
 	DIGIT(6, "DIV", DIV, _flags, _dst),				\
 	DIGIT(7, "IDIV", IDIV, _flags, _dst),				\
-	END_OF_GROUP
+	END_OF_GROUP }
 
-static const struct x86_row group_f6[] = { GROUP3(BYTE, Eb, Ib) };
-static const struct x86_row group_f7[] = { GROUP3(0, Ev, Iz) };
+static const struct x86_row group_f6[] = GROUP3(BYTE, Eb, Ib);
+static const struct x86_row group_f7[] = GROUP3(0, Ev, Iz);
 
 static const struct x86_row group_8c[] = {
 	ROW("MOV", MOV, 0, Mw, Sw),
@@ -383,6 +383,14 @@ static const struct x86_row group_0ff0[] = {
 	END_OF_GROUP
 };
 
+/* Group 15. */
+static const struct x86_row group_0fae[] = {
+	DIGIT(6, "CLWB", CLFLUSH, BYTE | P66, Mb),
+	DIGIT(7, "CLFLUSH", CLFLUSH, BYTE | NP, Mb),
+	DIGIT(7, "CLFLUSHOPT", CLFLUSH, BYTE | P66, Mb),
+	END_OF_GROUP
+};
+
 static const struct x86_row group_0fb8[] = {
 	ROW("POPCNT", POPCNT, F3, Gv, Ev),
 	END_OF_GROUP
@@ -466,6 +474,7 @@ const struct x86_row x86_two_byte[256] = {
 	[0xab] = ROW("BTS", BTS, MODRM | LOCK, Ev, Gv),
 	[0xac] = ROW("SHRD", SHRD, MODRM, Ev, Gv, Ib),
 	[0xad] = ROW("SHRD", SHRD, MODRM, Ev, Gv, CL),
+	[0xae] = GROUP(group_0fae, MODRM),
 	[0xaf] = ROW("IMUL", IMUL, MODRM, Gv, Ev),
 	[0xb0] = ROW("CMPXCHG", CMPXCHG, MODRM | LOCK | BYTE, Eb, Gb),
 	[0xb1] = ROW("CMPXCHG", CMPXCHG, MODRM | LOCK, Ev, Gv),

@@ -67,6 +67,7 @@ enum {
 #define Ev	OPND(METH_E, WID_V)
 #define Ey	OPND(METH_E, WID_Y)
 #define M	OPND(METH_M, WID_NONE)
+#define Mb	OPND(METH_M, WID_B)
 #define Mw	OPND(METH_M, WID_W)
 #define Md	OPND(METH_M, WID_D)
 #define Mq	OPND(METH_M, WID_Q)

@@ -272,6 +272,8 @@ static const struct {
 	{ 64, "ff 10", "CALL qword [ds:rax+0x0]" },
 	{ 16, "ff 27", "JMP word [ds:bx+0x0]" },
 	{ 64, "c2 ff ff", "RET 0xffff" },
+	{ 64, "0f ae 38", "CLFLUSH byte [ds:rax+0x0]" },
+	{ 64, "66 0f ae 38", "CLFLUSHOPT byte [ds:rax+0x0]" },
 
 	/* Vectors */
 	{ 64, "0f 10 08", "MOVUPS xmm1, oword [ds:rax+0x0]" },
@@ -412,6 +414,7 @@ static const struct {
 	{ 64, "66 ff 10", -EOPNOTSUPP },
 	{ 64, "66 c3", -EOPNOTSUPP },
 	{ 64, "8f 08", -EOPNOTSUPP },
+	{ 64, "0f ae f8", -EOPNOTSUPP },
 	{ 64, "", -EAGAIN },
 	{ 64, "0f", -EAGAIN },
 };
@@ -530,7 +533,7 @@ static bool prefix_selects(const u8 *b)
 	if (b[0] != 0x0f)
 		return false;
 	return (b[1] & 0xf8) == 0x10 || (b[1] & 0xf8) == 0x28 || b[1] == 0x38 ||
-	       (b[1] >= 0x50 && b[1] <= 0x7f) || b[1] == 0xb8 || b[1] == 0xbc || b[1] == 0xbd ||
+	       (b[1] >= 0x50 && b[1] <= 0x7f) || b[1] == 0xb8 || b[1] == 0xae || b[1] == 0xbc || b[1] == 0xbd ||
 	       (b[1] >= 0xc2 && b[1] <= 0xc6) || b[1] >= 0xd0;
 }
 
