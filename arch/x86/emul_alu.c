@@ -24,7 +24,11 @@ struct alu {
 	u8 size;
 };
 
-/* OF by an addition that overflows or not, the others by SAHF, which does not touch it. */
+/*
+ * OF by an addition that overflows or not, the others by SAHF, which does not touch it. Unlike
+ * POPF these use no stack and touch no other flag. CPUs that can run this module have LAHF and
+ * SAHF in 64-bit mode.
+ */
 #define LOAD_FLAGS	"addb $0x7f, %%al\n\tsahf\n\t"
 #define SAVE_FLAGS	"\n\tlahf\n\tseto %%al"
 

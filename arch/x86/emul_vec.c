@@ -120,7 +120,7 @@ int emul_movv(struct emul_ctx *c)
 	return ret ?: put_destination(c, &c->insn->opnd[0], &val);
 }
 
-/* Load 8 bytes at @offset of the first source: with VEX a register of its own, else the result's. */
+/* Load 8 bytes at @offset of the first source: with VEX a register of its own, else the result. */
 static int load_half(struct emul_ctx *c, unsigned int offset)
 {
 	const struct x86_opnd *dst = &c->insn->opnd[0];

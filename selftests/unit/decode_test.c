@@ -533,7 +533,8 @@ static bool prefix_selects(const u8 *b)
 	if (b[0] != 0x0f)
 		return false;
 	return (b[1] & 0xf8) == 0x10 || (b[1] & 0xf8) == 0x28 || b[1] == 0x38 ||
-	       (b[1] >= 0x50 && b[1] <= 0x7f) || b[1] == 0xb8 || b[1] == 0xae || b[1] == 0xbc || b[1] == 0xbd ||
+	       (b[1] >= 0x50 && b[1] <= 0x7f) || b[1] == 0xae || b[1] == 0xb8 ||
+	       (b[1] & 0xfe) == 0xbc ||
 	       (b[1] >= 0xc2 && b[1] <= 0xc6) || b[1] >= 0xd0;
 }
 
