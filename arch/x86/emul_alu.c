@@ -37,7 +37,7 @@ struct alu {
 
 static u32 flags_to_ax(u64 flags)
 {
-	return (flags & LAHF_FLAGS) << 8 | !!(flags & X86_EFLAGS_OF);
+	return (flags & LAHF_FLAGS) << 8 | (flags & X86_EFLAGS_OF ? 1 : 0);
 }
 
 static u64 flags_from_ax(u64 flags, u32 ax)
