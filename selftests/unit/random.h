@@ -60,24 +60,34 @@ static inline unsigned long rnd_cases(unsigned long by_default)
 
 static time_t random_start;
 
-/* Is there a case @i, of @cases? */
-static inline bool rnd_more(unsigned long i, unsigned long cases)
+static inline time_t rnd_now(void)
 {
 	struct timespec now;
 
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
+/* Is there a case @i, of @cases and in @seconds? */
+static inline bool rnd_more_in(unsigned long i, unsigned long cases, unsigned long seconds)
+{
 	if (i >= cases)
 		return false;
 	if (i % 1024)
 		return true;
-	clock_gettime(CLOCK_MONOTONIC, &now);
 	if (!i)
-		random_start = now.tv_sec;
-	if (now.tv_sec - random_start < RND_SECONDS)
+		random_start = rnd_now();
+	if ((unsigned long)(rnd_now() - random_start) < seconds)
 		return true;
-	printf("# stopped after %d seconds and %lu of %lu cases\n",
-	       RND_SECONDS, i, cases);
+	printf("# stopped after %lu seconds and %lu cases\n", seconds, i);
 	fflush(stdout);
 	return false;
+}
+
+/* Is there a case @i, of @cases? */
+static inline bool rnd_more(unsigned long i, unsigned long cases)
+{
+	return rnd_more_in(i, cases, RND_SECONDS);
 }
 
 #endif /* MINIKVM_UNIT_RANDOM_H */
