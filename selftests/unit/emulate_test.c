@@ -1368,9 +1368,10 @@ TEST_F(coverage, every_row_completes)
 		rows++;
 		done += c->done;
 		skipped += c->skipped;
-		diag("  %s%02x %s: %lu completed, %lu exceptions, %lu left out", map[r->map],
-		     r->opcode, r->name, c->done, c->faults, c->skipped);
-		if (!c->done && (has_avx || r->name[0] != 'V')) {
+		diag("  %s%s%02x %s: %lu completed, %lu exceptions, %lu left out",
+		     r->key & 1 ? "VEX " : "", map[r->map], r->opcode, r->name, c->done,
+		     c->faults, c->skipped);
+		if (!c->done && (has_avx || !(r->key & 1))) {
 			missing++;
 			diag("no case of %s %02x has completed (%lu times not supported)",
 			     r->name, r->opcode, c->refused);

@@ -37,8 +37,8 @@ struct insn_form {
 };
 
 /**
- * struct insn_row - a row of the decoder
- * @row: as in struct x86_insn
+ * struct insn_row - a row of the decoder, or that row with VEX prefix
+ * @key: of this row
  * @name: likewise
  * @op: likewise
  * @map: of the first form found, to name the row
@@ -48,7 +48,7 @@ struct insn_form {
  * @forms: some
  */
 struct insn_row {
-	const void *row;
+	unsigned long key;
 	const char *name;
 	enum x86_op op;
 	u8 map;
@@ -72,17 +72,18 @@ static inline unsigned int mode_index(enum x86_mode mode)
 
 static inline struct insn_row *insn_row_of(const struct x86_insn *insn)
 {
-	unsigned int i = (unsigned long)insn->row / 8 * 2654435761u >> 20;
+	unsigned long key = (unsigned long)insn->row | !!(insn->flags & X86_INSN_VEX);
+	unsigned int i = (unsigned int)(key / 8 + key % 8) * 2654435761u >> 20;
 
 	for (;; i++) {
 		u16 *h = &insn_row_hash[i % (4 * ROWS_MAX)];
 
-		if (*h && insn_rows[*h - 1].row != insn->row)
+		if (*h && insn_rows[*h - 1].key != key)
 			continue;
 		if (!*h) {
 			if (insn_rows_nr == ROWS_MAX)
 				abort();
-			insn_rows[insn_rows_nr].row = insn->row;
+			insn_rows[insn_rows_nr].key = key;
 			insn_rows[insn_rows_nr].name = insn->name;
 			*h = ++insn_rows_nr;
 		}
