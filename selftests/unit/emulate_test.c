@@ -406,6 +406,7 @@ static struct count {
 	unsigned long faults;	/* ended in an exception, likewise */
 	unsigned long refused;	/* -EOPNOTSUPP */
 	unsigned long skipped;	/* memory that is not the test's */
+	unsigned long open;	/* the CPU did something else, and may */
 } *counts;
 
 static unsigned long undefined, unknown;
@@ -840,7 +841,7 @@ static enum verdict predict(struct vcpu *v, const struct x86_emul *emul,
  * An operand that wraps round the end of a 4 GByte segment: the manual leaves open whether it
  * faults ("Limit Checking"). AMD processors do fault, and so does the emulator.
  */
-static bool is_open(const struct vcpu *v, const struct expect *e)
+static bool is_wrap(const struct vcpu *v, const struct expect *e)
 {
 	unsigned int i;
 
@@ -850,6 +851,43 @@ static bool is_open(const struct vcpu *v, const struct expect *e)
 	for (i = 0; i < 6; i++)
 		if (v->seg[i].limit == 0xffffffff)
 			return true;
+	return false;
+}
+
+static bool is_canonical(u64 ea)
+{
+	return (u64)((s64)(ea << 16) >> 16) == ea;
+}
+
+/*
+ * Differences that the manuals leave to the processor. Registers and memory have been compared
+ * where this may be called: both raised an exception at this instruction, or one did.
+ */
+static bool is_open(const struct vcpu *v, const struct x86_insn *insn, const struct expect *e,
+		    const struct regs *before)
+{
+	bool both = e->landed == NATIVE_FAULT && native->landed == NATIVE_FAULT &&
+		    v->r.rip == before->rip && native->rip == before->rip;
+	bool seg = insn->opnd[0].kind == X86_OPND_SEG;
+	struct x86_cpu cpu = { .ops = &cpu_ops, .priv = (void *)v, .rip = before->rip };
+
+	/* Which of two operands, or of operand, stack and target of a jump, is looked at first. */
+	if (both && (insn->op == X86_OP_CMPS || insn->op == X86_OP_CALL))
+		return true;
+	/* The same of the alignment and the limit of one operand. */
+	if (both && insn->flags & X86_INSN_ALIGN && native->trap == X86_VEC_GP)
+		return true;
+	/* How many bytes of the stack a selector takes: those of the operand, or two ("PUSH"). */
+	if (seg && (insn->op == X86_OP_PUSH || insn->op == X86_OP_POP) && insn->op_size > 2)
+		return insn->op == X86_OP_PUSH ? insn->op_size == 4 :
+						 native->landed == NATIVE_FAULT;
+	/* AMD: #AC for operands of any size; Intel: of eight bytes and less. */
+	if (mem_size(insn) > 8 && native->trap == X86_VEC_AC)
+		return true;
+	/* AMD: the offset, too, must be canonical when the segment has a base. */
+	if (v->mode == X86_MODE_64 && insn->mem.seg >= X86_SEG_FS &&
+	    native->landed == NATIVE_FAULT && native->trap == X86_VEC_GP)
+		return !is_canonical(x86_insn_ea(insn, &cpu));
 	return false;
 }
 
@@ -941,9 +979,12 @@ static void replace_port_io(u8 *bytes, const struct x86_insn *insn)
 	unsigned int i;
 
 	/* No quadwords there. */
-	for (i = 0; i + 1 < insn->len; i++)
-		if (insn->mode == X86_MODE_64 && (bytes[i] & 0xf8) == 0x48)
+	for (i = 0; i + 1 < insn->len && insn->mode == X86_MODE_64; i++) {
+		if (insn->op_size == 8 && bytes[i] == 0x66)
+			bytes[i] = 0x3e;
+		else if ((bytes[i] & 0xf8) == 0x48)
 			bytes[i] &= 0xf7;
+	}
 	*opcode += *opcode < 0x6e ? 0xaa - 0x6c : 0xac - 0x6e;
 }
 
@@ -1004,7 +1045,7 @@ static bool one_case(struct vcpu *v, const struct x86_emul *emul, struct x86_cpu
 		verdict = predict(v, emul, &insn, la, &e);
 	}
 	count = ret ? NULL : count_of(&insn);
-	if (verdict == SKIP || is_open(v, &e)) {
+	if (verdict == SKIP || is_wrap(v, &e)) {
 		memory_equal(v->lo, v->hi);
 		count->skipped++;
 		goto out;
@@ -1020,6 +1061,11 @@ static bool one_case(struct vcpu *v, const struct x86_emul *emul, struct x86_cpu
 		if ((!ret && !memory_equal(v->lo - 64, v->hi + 64)) ||
 		    !memory_equal(operand - 64, operand + 96))
 			what = what ? what : "memory";
+		if (what && !ret && is_open(v, &insn, &e, &before)) {
+			what = NULL;
+			count->open++;
+			goto out;
+		}
 	}
 	if (what)
 		complain(what, bytes, &insn, ret, &e, v, &before);
@@ -1368,9 +1414,9 @@ TEST_F(coverage, every_row_completes)
 		rows++;
 		done += c->done;
 		skipped += c->skipped;
-		diag("  %s%s%02x %s: %lu completed, %lu exceptions, %lu left out",
+		diag("  %s%s%02x %s: %lu completed, %lu exceptions, %lu left out, %lu open",
 		     r->key & 1 ? "VEX " : "", map[r->map], r->opcode, r->name, c->done,
-		     c->faults, c->skipped);
+		     c->faults, c->skipped, c->open);
 		if (!c->done && (has_avx || !(r->key & 1))) {
 			missing++;
 			diag("no case of %s %02x has completed (%lu times not supported)",
