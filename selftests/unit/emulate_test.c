@@ -366,7 +366,11 @@ static int load_segment(void *priv, unsigned int seg, u16 selector, struct x86_f
 
 	if (selector < 4 && seg != X86_SEG_SS) {
 		ok = true;
-	} else if (index >= 6 || !(selector & 4) || !v->ldt_usable[index]) {
+	} else if (selector > 3 && !(selector & 4)) {
+		/* The kernel's GDT. */
+		v->foreign = true;
+		return -EIO;
+	} else if (index >= 6 || !v->ldt_usable[index]) {
 		ok = false;
 	} else {
 		u32 ar = v->seg[index].ar;
@@ -463,8 +467,13 @@ static u64 random_la(unsigned int size)
 	u64 la = DATA + rnd() % DATA_SIZE;
 	unsigned int what = rnd_below(100);
 
+	if (!is_writable(la) && what >= 15)
+		la = DATA + rnd() % DATA_SIZE;
+	if (!is_writable(la) && what >= 15)
+		la = DATA + rnd() % DATA_SIZE;
+
 	/* Page boundaries are where the interesting things are. */
-	if (what < 25)
+	if (what < 15)
 		return (la & ~4095ull) - rnd_below(size + 2);
 	if (what < 70)
 		return la & -(u64)(size ? size : 1);
@@ -487,11 +496,11 @@ static u64 random_ea(const struct vcpu *v, unsigned int seg, unsigned int size)
 		if (what >= 96)
 			return (rnd_percent(50) ? 0x800000000000 : 0xffff800000000000) -
 			       base - size + rnd_below(2 * size + 1);
-	} else if (what >= 90) {
+	} else if (what >= 93) {
 		return s->limit - size + rnd_below(2 * size + 1);
-	} else if (what >= 86) {
+	} else if (what >= 91) {
 		return rnd_percent(50) ? rnd_below(9) : 0xffff - rnd_below(size + 1);
-	} else if (what >= 84) {
+	} else if (what >= 90) {
 		return 0xffffffff - rnd_below(size + 1);
 	}
 	return random_la(size) - base;
@@ -1081,7 +1090,8 @@ out:
 /* --- Segments ---------------------------------------------------------------- */
 
 static const u32 limits[] = {
-	0xffffffff, 0xfffff, 0xffff, 0x1fff, 0x1234, 0xfff, 7, 0,
+	0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0xfffff, 0xfffff, 0xffff, 0x1fff, 0x1234,
+	0xfff, 7, 0,
 };
 
 static const u64 bases[] = {
@@ -1121,7 +1131,7 @@ static int random_segment(struct vcpu *v, unsigned int entry)
 	};
 
 	/* Data, data expand-down, code; readable or writable, or not. */
-	d.contents = stack ? rnd_percent(30) : rnd_below(3);
+	d.contents = stack ? rnd_percent(15) : rnd_percent(60) ? 0 : rnd_below(3);
 	d.read_exec_only = !stack && rnd_percent(20) && d.contents != 2;
 	d.limit_in_pages = limit > 0xfffff;
 	d.limit = d.limit_in_pages ? limit >> 12 : limit;
@@ -1211,7 +1221,7 @@ static const struct insn_row *random_row(unsigned int mode)
 
 	do
 		row = &insn_rows[rnd_below(insn_rows_nr)];
-	while (!row->nr[mode] || !is_executed(row->op));
+	while (!row_has_forms(row, mode) || !is_executed(row->op));
 	return row;
 }
 
@@ -1346,7 +1356,7 @@ TEST_F_TIMEOUT(cpu, has_the_length, 3600 * 24)
 	for (i = 0; more(i, cases) && bad < BAD_MAX; i++) {
 		const struct insn_row *row = &insn_rows[rnd_below(insn_rows_nr)];
 
-		if (!row->nr[m])
+		if (!row_has_forms(row, m))
 			continue;
 		random_insn_of(bytes, row, v.mode);
 		ret = x86_decode(bytes, 15, v.mode, &insn);

@@ -43,7 +43,7 @@ struct insn_form {
  * @op: likewise
  * @map: of the first form found, to name the row
  * @opcode: likewise
- * @nr: of forms, by mode_index()
+ * @nr: of forms, by mode_index() and whether ModRM names a register
  * @found: how many were found: @forms has a fair choice of them
  * @forms: some
  */
@@ -53,9 +53,9 @@ struct insn_row {
 	enum x86_op op;
 	u8 map;
 	u8 opcode;
-	unsigned int nr[3];
-	unsigned int found[3];
-	struct insn_form forms[3][FORMS_MAX];
+	unsigned int nr[3][2];
+	unsigned int found[3][2];
+	struct insn_form forms[3][2][FORMS_MAX];
 };
 
 static struct insn_row insn_rows[ROWS_MAX];
@@ -126,7 +126,7 @@ static inline unsigned int put_opcode(u8 *b, const struct insn_form *f, u8 modrm
 
 static inline bool try_form(struct insn_form *f, enum x86_mode mode)
 {
-	unsigned int m = mode_index(mode), n = 0, slot;
+	unsigned int m = mode_index(mode), r = f->modrm >= 0xc0, n = 0, slot;
 	struct insn_row *row;
 	struct x86_insn insn;
 	u8 b[16] = { 0 };
@@ -150,10 +150,10 @@ static inline bool try_form(struct insn_form *f, enum x86_mode mode)
 		row->map = f->map;
 		row->opcode = f->opcode;
 	}
-	slot = row->nr[m] < FORMS_MAX ? row->nr[m]++ : rnd_below(row->found[m] + 1);
-	row->found[m]++;
+	slot = row->nr[m][r] < FORMS_MAX ? row->nr[m][r]++ : rnd_below(row->found[m][r] + 1);
+	row->found[m][r]++;
 	if (slot < FORMS_MAX)
-		row->forms[m][slot] = *f;
+		row->forms[m][r][slot] = *f;
 	return f->has_modrm;
 }
 
@@ -203,6 +203,11 @@ static inline void find_rows(void)
 	}
 }
 
+static inline bool row_has_forms(const struct insn_row *row, unsigned int mode)
+{
+	return row->nr[mode][0] || row->nr[mode][1];
+}
+
 /* 15 bytes that begin, most of the time, with an instruction of @row. */
 static inline void random_insn_of(u8 *b, const struct insn_row *row, enum x86_mode mode)
 {
@@ -210,7 +215,8 @@ static inline void random_insn_of(u8 *b, const struct insn_row *row, enum x86_mo
 		0x66, 0x67, 0x67, 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0xf2, 0xf3,
 	};
 	unsigned int m = mode_index(mode), n = 0, i, count, rex;
-	const struct insn_form *f = &row->forms[m][rnd_below(row->nr[m])];
+	bool reg = !row->nr[m][0] || (row->nr[m][1] && rnd_percent(20));
+	const struct insn_form *f = &row->forms[m][reg][rnd_below(row->nr[m][reg])];
 	bool pp_done = f->vex || !f->pp;
 	u8 modrm = f->modrm;
 	u64 tail[2] = { rnd(), rnd() };
@@ -250,6 +256,8 @@ static inline void random_insn_of(u8 *b, const struct insn_row *row, enum x86_mo
 	}
 	if (f->has_modrm && modrm < 0xc0)
 		modrm |= rnd_below(3) << 6 | rnd_below(8);
+	else if (rnd_percent(50))
+		modrm = (modrm & 0xf8) | rnd_below(8);	/* perhaps another row */
 	/* At most 12 prefixes and F0 and pp and REX: the rest may not fit. */
 	if (n > 10)
 		return;
