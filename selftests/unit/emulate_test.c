@@ -186,6 +186,7 @@ struct vcpu {
 	bool late;		/* a callback that can fail came after the write */
 	unsigned int fail_in;	/* the callback that fails without a reason, counted down */
 	bool wrote;
+	u64 at;			/* last access */
 	u64 lo, hi;		/* what was written */
 };
 
@@ -226,6 +227,7 @@ static int check_access(struct vcpu *v, u64 la, unsigned int len, bool write,
 	u32 error_code = write ? 6 : 4;
 	unsigned int i;
 
+	v->at = la;
 	if (v->wrote)
 		v->late = true;
 	if (v->fail_in && !--v->fail_in)
@@ -366,7 +368,9 @@ static int load_segment(void *priv, unsigned int seg, u16 selector, struct x86_f
 
 	if (selector < 4 && seg != X86_SEG_SS) {
 		ok = true;
-	} else if (selector > 3 && !(selector & 4)) {
+	} else if (selector < 4) {
+		return raise_fault(fault, X86_VEC_GP, 0, 0);
+	} else if (!(selector & 4)) {
 		/* The kernel's GDT. */
 		v->foreign = true;
 		return -EIO;
@@ -685,7 +689,8 @@ static u64 prepare(struct vcpu *v, u8 *bytes, struct x86_insn *insn, const struc
 		v->r.gpr[X86_GPR_RSP] = random_ea(v, X86_SEG_SS, insn->op_size);
 	if (insn->flags & X86_INSN_STRING) {
 		prepare_string(v, insn);
-		return 0;
+		la = seg_base(v, insn->mem.seg) + x86_insn_ea(insn, cpu);
+		return v->mode == X86_MODE_64 ? la : (u32)la;
 	}
 	if (size) {
 		/* A bit offset can lead anywhere: seldom far away. */
@@ -819,6 +824,7 @@ static enum verdict predict(struct vcpu *v, const struct x86_emul *emul,
 	int ret;
 
 	v->foreign = false;
+	v->at = 0;
 	v->lo = ~0ull;
 	v->hi = 0;
 	for (i = 0; i < DATA_SIZE; i++) {
@@ -873,18 +879,18 @@ static bool is_canonical(u64 ea)
  * where this may be called: both raised an exception at this instruction, or one did.
  */
 static bool is_open(const struct vcpu *v, const struct x86_insn *insn, const struct expect *e,
-		    const struct regs *before)
+		    const struct regs *before, u64 ea)
 {
 	bool both = e->landed == NATIVE_FAULT && native->landed == NATIVE_FAULT &&
 		    v->r.rip == before->rip && native->rip == before->rip;
 	bool seg = insn->opnd[0].kind == X86_OPND_SEG;
-	struct x86_cpu cpu = { .ops = &cpu_ops, .priv = (void *)v, .rip = before->rip };
 
 	/* Which of two operands, or of operand, stack and target of a jump, is looked at first. */
 	if (both && (insn->op == X86_OP_CMPS || insn->op == X86_OP_CALL))
 		return true;
 	/* The same of the alignment and the limit of one operand. */
-	if (both && insn->flags & X86_INSN_ALIGN && native->trap == X86_VEC_GP)
+	if (both && (insn->flags & X86_INSN_ALIGN || insn->op == X86_OP_CMPXCHG8B) &&
+	    native->trap == X86_VEC_GP)
 		return true;
 	/* How many bytes of the stack a selector takes: those of the operand, or two ("PUSH"). */
 	if (seg && (insn->op == X86_OP_PUSH || insn->op == X86_OP_POP) && insn->op_size > 2)
@@ -896,7 +902,7 @@ static bool is_open(const struct vcpu *v, const struct x86_insn *insn, const str
 	/* AMD: the offset, too, must be canonical when the segment has a base. */
 	if (v->mode == X86_MODE_64 && insn->mem.seg >= X86_SEG_FS &&
 	    native->landed == NATIVE_FAULT && native->trap == X86_VEC_GP)
-		return !is_canonical(x86_insn_ea(insn, &cpu));
+		return !is_canonical(ea) || !is_canonical(v->at - v->seg[insn->mem.seg].base);
 	return false;
 }
 
@@ -1070,7 +1076,11 @@ static bool one_case(struct vcpu *v, const struct x86_emul *emul, struct x86_cpu
 		if ((!ret && !memory_equal(v->lo - 64, v->hi + 64)) ||
 		    !memory_equal(operand - 64, operand + 96))
 			what = what ? what : "memory";
-		if (what && !ret && is_open(v, &insn, &e, &before)) {
+		/* Too long and undefined at the same time. */
+		if (ret && native->trap == X86_VEC_UD && e.trap == X86_VEC_GP)
+			what = NULL;
+		if (what && !ret && is_open(v, &insn, &e, &before,
+					    operand - seg_base(v, insn.mem.seg))) {
 			what = NULL;
 			count->open++;
 			goto out;
