@@ -14,7 +14,7 @@ PREFIX ?= /usr/local
 
 TESTVM := tools/testvm
 
-.PHONY: all module tools modules_install install run test test-svm test-vmx test-kvm-selftests check bench shell clean help
+.PHONY: all module tools modules_install install run test test-svm test-vmx test-kvm-selftests fuzz mutate check bench shell clean help
 
 all: module tools
 
@@ -36,6 +36,12 @@ run:
 test:
 	@$(TESTVM)/install-packages test
 	@$(TESTVM)/run-tests '$(TESTS)'
+
+fuzz:
+	@$(MAKE) --no-print-directory -C selftests/unit fuzz $(if $(TIME),FUZZ_SECONDS=$(TIME))
+
+mutate:
+	@$(MAKE) --no-print-directory -C selftests/unit mutate
 
 test-svm test-vmx: test-%:
 	@$(TESTVM)/install-packages test
@@ -73,6 +79,9 @@ help:
 	@echo 'make test-kvm-selftests'
 	@echo '                      the kernel'\''s own KVM selftests, on stock KVM and on minikvm'
 	@echo '                      (MACHINE=svm|vmx; TESTS=GLOB)'
+	@echo 'make fuzz             random instructions and fuzzers against decoder and emulator, a minute'
+	@echo '                      each (TIME=SECONDS; needs clang)'
+	@echo 'make mutate           faults in decoder and emulator: which ones do the tests find?'
 	@echo 'make check            compiler warnings, sparse and style, against Linux 6.1 and 6.12'
 	@echo 'make bench            what operations cost, beside stock KVM (MACHINE=svm|vmx;'
 	@echo '                      BENCHFLAGS="--rows out,in": options of tools/bench/run-bench)'

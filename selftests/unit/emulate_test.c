@@ -1363,7 +1363,7 @@ TEST_F_TIMEOUT(cpu, has_the_length, 3600 * 24)
 		SKIP(return, "modify_ldt: %s", strerror(errno));
 	native_set_mode(variant->mode);
 	cs = v.r.sel[X86_SEG_CS];
-	for (i = 0; more(i, cases) && bad < BAD_MAX; i++) {
+	for (i = 0; rnd_more(i, cases) && bad < BAD_MAX; i++) {
 		const struct insn_row *row = &insn_rows[rnd_below(insn_rows_nr)];
 
 		if (!row_has_forms(row, m))
