@@ -459,11 +459,9 @@ static bool quotient_overflows(struct emul_ctx *c, const struct alu *a)
 			divisor = -divisor & mask;
 		limit_high = divisor >> 1;
 		limit_low = (divisor & 1) << top;
-		/* Below 0 there is one number more. */
-		if (different) {
-			limit_low = (limit_low + divisor) & mask;
-			limit_high += limit_low < divisor;
-		}
+		/* Below 0 there is one number more. No carry: the top divisor is even. */
+		if (different)
+			limit_low += divisor;
 	}
 	return high != limit_high ? high > limit_high : low >= limit_low;
 }

@@ -47,7 +47,7 @@ static void count_down(struct emul_ctx *c)
 		return;
 	left = emul_gpr(c, X86_GPR_RCX, width) - 1;
 	emul_set_gpr(c, X86_GPR_RCX, width, left);
-	c->done = !(left & emul_mask(width));
+	c->done = !left;
 }
 
 /* CMPS and SCAS: REPE ends at a difference, REPNE at an equality. */

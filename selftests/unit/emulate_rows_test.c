@@ -343,6 +343,24 @@ TEST(port_is_not_there_yet)
 	EXPECT_EQ(0, v.rflags & FL_RF);
 }
 
+/*
+ * POP to an address with ESP, on a stack of 16 bits: SP has wrapped before the address is made, and
+ * the upper half of ESP is not touched.
+ */
+TEST(pop_wraps)
+{
+	static const struct row pop = { .mode = X86_MODE_32, .bytes = "\x8f\x04\x24", .len = 3 };
+	struct x86_fault fault;
+	struct vcpu v;
+
+	init(&v, &pop);
+	v.gpr[X86_GPR_RSP] = 0xfffc;
+	EXPECT_EQ(0, run(&v, &pop, &fault));
+	EXPECT_STREQ("read4 write4 ", v.log);
+	EXPECT_EQ(0, v.gpr[X86_GPR_RSP]);
+	EXPECT_EQ(60, v.memory[0]);
+}
+
 /* What exits by itself is not executed here, and does not look at the vCPU. */
 TEST(not_executed)
 {

@@ -255,13 +255,16 @@ static inline void random_insn_of(u8 *b, const struct insn_row *row, enum x86_mo
 		b[n++] = 0x40 | rex | (f->w ? 8 : 0);
 	}
 	if (f->has_modrm && modrm < 0xc0)
-		modrm |= rnd_below(3) << 6 | rnd_below(8);
+		modrm |= rnd_below(3) << 6 | (rnd_percent(15) ? 4 : rnd_below(8));
 	else if (rnd_percent(50))
 		modrm = (modrm & 0xf8) | rnd_below(8);	/* perhaps another row */
 	/* At most 12 prefixes and F0 and pp and REX: the rest may not fit. */
 	if (n > 10)
 		return;
-	put_opcode(b + n, f, modrm);
+	n += put_opcode(b + n, f, modrm);
+	/* RSP as base is special. */
+	if (f->has_modrm && modrm < 0xc0 && (modrm & 7) == 4 && rnd_percent(25))
+		b[n] = (b[n] & 0xf8) | 4;
 }
 
 #endif /* MINIKVM_UNIT_INSN_ROWS_H */

@@ -13,8 +13,14 @@
 #define ARRAY_LEN(a)	(sizeof(a) / sizeof((a)[0]))
 
 struct vcpu {
+	u64 gpr[16];
 	struct x86_segment seg[6];
 };
+
+static u64 get_gpr(void *priv, unsigned int reg)
+{
+	return ((struct vcpu *)priv)->gpr[reg];
+}
 
 static void get_segment(void *priv, unsigned int seg, struct x86_segment *out)
 {
@@ -22,6 +28,7 @@ static void get_segment(void *priv, unsigned int seg, struct x86_segment *out)
 }
 
 static const struct x86_cpu_ops cpu_ops = {
+	.get_gpr = get_gpr,
 	.get_segment = get_segment,
 };
 
@@ -213,6 +220,39 @@ TEST(fetch)
 		}
 		EXPECT_EQ(GP, fault.vector);
 		EXPECT_EQ(fetch_rows[i].prot, fault.has_error_code);
+	}
+}
+
+/* Every sum is cut to the address size. */
+TEST(effective_address)
+{
+	static const struct {
+		enum x86_mode mode;
+		const char *bytes;
+		u64 ea;
+	} rows[] = {
+		{ 16, "\x8b\x00", 0x0001 },				/* [bx+si] */
+		{ 16, "\x8b\x47\xff", 0xfffe },				/* [bx-1] */
+		{ 32, "\x8b\x04\x73", 0x3 },				/* [ebx+esi*2] */
+		{ 32, "\x8b\x43\x02", 0x1 },				/* [ebx+2] */
+		{ 64, "\x67\x8b\x43\x02", 0x1 },			/* [ebx+2] */
+		{ 64, "\x8b\x43\x02", 0x100000001 },			/* [rbx+2] */
+		{ 64, "\x67\x8b\x05\x00\x00\x00\x80", 0x7ffffff7 },	/* [eip-2G] */
+		{ 64, "\x8b\x05\x10\x00\x00\x00", 0x100000006 },		/* [rip+16] */
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_LEN(rows); i++) {
+		struct vcpu vcpu = {
+			.gpr = { [X86_GPR_RBX] = 0xffffffff, [X86_GPR_RSI] = 0x80000002 },
+		};
+		struct x86_cpu cpu = {
+			.ops = &cpu_ops, .priv = &vcpu, .rip = 0xfffffff0, .mode = rows[i].mode,
+		};
+		struct x86_insn insn;
+
+		ASSERT_EQ(0, x86_decode((const u8 *)rows[i].bytes, 15, rows[i].mode, &insn));
+		EXPECT_EQ(rows[i].ea, x86_insn_ea(&insn, &cpu)) TH_LOG("row %u", i);
 	}
 }
 
