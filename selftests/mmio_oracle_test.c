@@ -308,8 +308,11 @@ static void make_state(struct state *s, const struct insn *insn, enum test_mode 
 	rand_fill(s->fpu.fpr, sizeof(s->fpu.fpr));
 	s->fpu.fcw = 0x37f;
 	s->fpu.mxcsr = 0x1f80;
-	for (i = 0; i < 8; i++)	/* as MMX registers are kept */
-		memset(s->fpu.fpr[i] + 8, 0xff, 2), memset(s->fpu.fpr[i] + 10, 0, 6);
+	for (i = 0; i < 8; i++) {
+		/* As MMX registers are kept. */
+		memset(s->fpu.fpr[i] + 8, 0xff, 2);
+		memset(s->fpu.fpr[i] + 10, 0, 6);
+	}
 	if (!is_64bit(mode))
 		for (i = 0; i < 16; i++)
 			*regs_gpr(r, i) = i < 8 ? (uint32_t)*regs_gpr(r, i) : 0;

@@ -502,7 +502,7 @@ TEST(length_is_exact)
 		enum x86_mode mode = RND_PICK(modes);
 		int ret;
 
-		random_insn(bytes, mode == X86_MODE_64, false);
+		random_insn(bytes, mode == X86_MODE_64);
 		ret = x86_decode(bytes, 15, mode, &whole);
 		if (ret)
 			continue;
@@ -669,7 +669,7 @@ TEST(against_capstone)
 			u8 b[16];
 			int ret;
 
-			random_insn(b, mode == X86_MODE_64, false);
+			random_insn(b, mode == X86_MODE_64);
 			capstone_decode(b, 15, &theirs);
 			ret = x86_decode(b, 15, mode, &insn);
 			switch (ret) {

@@ -1,19 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Random instruction bytes, of all opcodes or of those of plain moves.
+ * Random instruction bytes, of all opcodes. insn_rows.h makes those of a given row.
  * Always 15 bytes: what does not belong to the instruction is random too.
  */
 #ifndef MINIKVM_UNIT_INSN_RANDOM_H
 #define MINIKVM_UNIT_INSN_RANDOM_H
 
 #include "random.h"
-
-/* The forms that the MMIO emulator executes. */
-static const unsigned char mov_one_byte[] = {
-	0x63, 0x88, 0x89, 0x8a, 0x8b, 0xa0, 0xa1, 0xa2, 0xa3, 0xc6, 0xc7,
-};
-
-static const unsigned char mov_two_byte[] = { 0xb6, 0xb7, 0xbe, 0xbf };
 
 static inline unsigned int random_prefixes(unsigned char *b, bool long_mode)
 {
@@ -57,30 +50,15 @@ static inline void random_opcode(unsigned char *b, unsigned int n)
 	}
 }
 
-static inline void random_insn(unsigned char *b, bool long_mode, bool mov_only)
+static inline void random_insn(unsigned char *b, bool long_mode)
 {
 	unsigned int n, i;
 
 	for (i = 0; i < 15; i++)
 		b[i] = rnd();
 	n = random_prefixes(b, long_mode);
-	if (n > 12)
-		return;
-	if (!mov_only && rnd_percent(5))
-		return;
-	if (!mov_only) {
+	if (n <= 12 && !rnd_percent(5))
 		random_opcode(b, n);
-		return;
-	}
-	if (rnd_percent(40)) {
-		b[n++] = 0x0f;
-		b[n++] = RND_PICK(mov_two_byte);
-	} else {
-		b[n++] = RND_PICK(mov_one_byte);
-	}
-	/* C6 and C7 have rows for digit 0 only. */
-	if ((b[n - 1] & 0xfe) == 0xc6 && rnd_percent(90))
-		b[n] &= 0xc7;
 }
 
 #endif /* MINIKVM_UNIT_INSN_RANDOM_H */

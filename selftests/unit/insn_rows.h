@@ -177,28 +177,33 @@ static inline void try_modrms(struct insn_form *f, enum x86_mode mode)
 	}
 }
 
+/* All forms of opcode @f->opcode in @f->map, with prefix @f->pp. */
+static inline void try_opcode(struct insn_form *f, enum x86_mode mode)
+{
+	for (f->w = 0; f->w < 2; f->w++) {
+		f->vex = false;
+		f->l = 0;
+		if ((!f->w || mode == X86_MODE_64) && (f->map || !is_prefix(f->opcode, mode)))
+			try_modrms(f, mode);
+		f->vex = true;
+		for (; f->map && f->l < 2; f->l++)
+			try_modrms(f, mode);
+	}
+}
+
 /* Fills insn_rows; call it once. */
 static inline void find_rows(void)
 {
-	unsigned int m, pp, map, op, w, l;
-	struct insn_form f;
+	struct insn_form f = { .vex = false };
+	unsigned int i, op;
 
-	for (m = 0; m < 3; m++)
-	for (pp = 0; pp < 4; pp++)
-	for (map = 0; map < 4; map++)
-	for (op = 0; op < 256; op++)
-	for (w = 0; w < 2; w++) {
-		f = (struct insn_form) {
-			.pp = row_prefix[pp], .map = map, .opcode = op, .w = w,
-		};
-		if ((!w || row_modes[m] == X86_MODE_64) &&
-		    (map || !is_prefix(op, row_modes[m])))
-			try_modrms(&f, row_modes[m]);
-		for (l = 0; map && l < 2; l++) {
-			f.vex = true;
-			f.l = l;
-			f.w = w;
-			try_modrms(&f, row_modes[m]);
+	/* Three modes, four prefixes, four maps. */
+	for (i = 0; i < 3 * 4 * 4; i++) {
+		f.pp = row_prefix[i / 3 % 4];
+		f.map = i / 12;
+		for (op = 0; op < 256; op++) {
+			f.opcode = op;
+			try_opcode(&f, row_modes[i % 3]);
 		}
 	}
 }
