@@ -625,16 +625,43 @@ static void set_source(struct vcpu *v, const struct x86_insn *insn, u64 la, u64 
 			v->r.gpr[insn->opnd[i].reg] = val;
 }
 
-static void prepare_division(struct vcpu *v)
+/* A dividend of which the quotient just fits, or just does not. */
+static void prepare_quotient(struct vcpu *v, const struct x86_insn *insn, u64 la)
 {
-	unsigned int what = rnd_below(4);
+	unsigned int size = insn->op_size, bits = 8 * size;
+	u64 mask = size_mask(size), divisor = random_value() & mask;
+	unsigned __int128 dividend = divisor;
+	u64 *rax = &v->r.gpr[X86_GPR_RAX], *rdx = &v->r.gpr[X86_GPR_RDX];
+
+	set_source(v, insn, la, divisor);
+	if (insn->op == X86_OP_IDIV)
+		dividend = (__int128)((s64)(divisor << (64 - bits)) >> (64 - bits));
+	dividend <<= insn->op == X86_OP_IDIV ? bits - 1 : bits;
+	if (rnd_percent(50))
+		dividend = -dividend;
+	if (rnd_percent(30))
+		dividend += rnd_percent(50) ? divisor : -divisor;
+	dividend += rnd_below(5) - 2ll;
+	if (size == 1) {
+		*rax = (*rax & ~0xffffull) | (u16)dividend;
+		return;
+	}
+	*rax = (*rax & ~mask) | ((u64)dividend & mask);
+	*rdx = (*rdx & ~mask) | ((u64)(dividend >> bits) & mask);
+}
+
+static void prepare_division(struct vcpu *v, const struct x86_insn *insn, u64 la)
+{
+	unsigned int what = rnd_below(7);
 
 	if (what < 2)
 		v->r.gpr[X86_GPR_RDX] = what ? 0 : (u64)((s64)v->r.gpr[X86_GPR_RAX] >> 63);
 	else if (what < 3)
 		v->r.gpr[X86_GPR_RDX] >>= 40 + rnd_below(24);
+	else if (what < 5)
+		prepare_quotient(v, insn, la);
 	/* AX for byte operands */
-	if (rnd_percent(50))
+	else if (what < 6)
 		v->r.gpr[X86_GPR_RAX] = (s64)(s8)v->r.gpr[X86_GPR_RAX];
 }
 
@@ -651,8 +678,8 @@ static void prepare_by_op(struct vcpu *v, const struct x86_insn *insn, u64 la)
 		return;
 	case X86_OP_DIV:
 	case X86_OP_IDIV:
-		prepare_division(v);
-		break;
+		prepare_division(v, insn, la);
+		return;
 	case X86_OP_CMPXCHG:
 	case X86_OP_CMPXCHG8B:
 		if (!in_data(la) || !in_data(la + 15) || rnd_percent(50))
