@@ -630,12 +630,12 @@ static void prepare_quotient(struct vcpu *v, const struct x86_insn *insn, u64 la
 {
 	unsigned int size = insn->op_size, bits = 8 * size;
 	u64 mask = size_mask(size), divisor = random_value() & mask;
-	unsigned __int128 dividend = divisor;
 	u64 *rax = &v->r.gpr[X86_GPR_RAX], *rdx = &v->r.gpr[X86_GPR_RDX];
+	__uint128_t dividend = divisor;
 
 	set_source(v, insn, la, divisor);
 	if (insn->op == X86_OP_IDIV)
-		dividend = (__int128)((s64)(divisor << (64 - bits)) >> (64 - bits));
+		dividend = (__int128_t)((s64)(divisor << (64 - bits)) >> (64 - bits));
 	dividend <<= insn->op == X86_OP_IDIV ? bits - 1 : bits;
 	if (rnd_percent(50))
 		dividend = -dividend;
