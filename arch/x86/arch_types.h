@@ -14,7 +14,7 @@
 #include <asm/fpu/types.h>
 
 #include "../../virt/run.h"
-#include "mmio_op.h"
+#include "decode.h"
 
 struct mkvm_msr_filter;
 struct mkvm_vcpu;
@@ -199,37 +199,51 @@ struct mkvm_fetch {
 	struct x86_insn insn;
 };
 
-/* An access of 8 bytes may cross one page boundary: two fragments. */
-#define MKVM_MMIO_FRAGMENTS	2
+/*
+ * Accesses of one instruction that are userspace's, of 8 bytes at most: 32 bytes, not aligned, across a
+ * page boundary.
+ */
+#define MKVM_MMIO_ACCESSES	6
 
 /**
- * struct mkvm_mmio_fragment - one piece of an access, within one page
- * @gpa: guest-physical address
- * @len: bytes
- * @device: no memory there: userspace does it
+ * struct mkvm_access - one access to a device
+ * @addr: guest-physical address, or port
+ * @len: bytes, 1 to 8
+ * @pio: a port
+ * @data: what is written, or was read
  */
-struct mkvm_mmio_fragment {
-	gpa_t gpa;
+struct mkvm_access {
+	u64 addr;
 	u8 len;
-	bool device;
+	bool pio;
+	u8 data[8];
 };
 
 /**
- * struct mkvm_mmio - a memory access of one instruction that reaches a device
- * @op: what the instruction does
+ * struct mkvm_mmio - an instruction that is executed here, and its accesses to devices
+ * @gpa: the address that is not memory
+ * @one_access: it is that of the only operand
  * @rip: where the vCPU was when userspace was asked
- * @data: bytes to write, or read so far; the vCPU's own copy
- * @frag: the pieces in address order
- * @nr: number of pieces
- * @cur: piece that userspace is doing
+ * @reads: what userspace has given, in the order of the instruction; the one behind is what it
+ *	is asked for
+ * @writes: what it has not heard of yet
+ * @nr_reads: how many
+ * @pos: how many the instruction has used, this time
+ * @nr_writes: how many
+ * @cur_write: that userspace is doing
+ *
+ * What completion uses comes from here, but for the data of a read. See mmio.c.
  */
 struct mkvm_mmio {
-	struct x86_mmio_op op;
+	gpa_t gpa;
+	bool one_access;
 	unsigned long rip;
-	u8 data[8];
-	struct mkvm_mmio_fragment frag[MKVM_MMIO_FRAGMENTS];
-	u8 nr;
-	u8 cur;
+	struct mkvm_access reads[MKVM_MMIO_ACCESSES];
+	struct mkvm_access writes[MKVM_MMIO_ACCESSES];
+	u8 nr_reads;
+	u8 pos;
+	u8 nr_writes;
+	u8 cur_write;
 };
 
 /* As in KVM: banks of the machine-check architecture, of four registers each. */
@@ -424,6 +438,7 @@ struct mkvm_vm_tsc {
  * @user_space_msr: KVM_MSR_EXIT_REASON_* that go to userspace. Lock: none, one word
  * @hide_platform_info: the guest cannot read MSR_PLATFORM_INFO. Lock: none
  * @disabled_quirks: KVM_X86_QUIRK_* that userspace has turned off. Lock: none, one word
+ * @exit_on_emulation_error: KVM_CAP_EXIT_ON_EMULATION_FAILURE is on. Likewise
  * @triple_fault_event: KVM_CAP_X86_TRIPLE_FAULT_EVENT is on. Likewise
  * @dumped:	the state of a vCPU was printed once already
  */
@@ -436,6 +451,7 @@ struct mkvm_arch {
 	u32 user_space_msr;
 	bool hide_platform_info;
 	u64 disabled_quirks;
+	bool exit_on_emulation_error;
 	bool triple_fault_event;
 	unsigned long dumped;
 };

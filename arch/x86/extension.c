@@ -60,6 +60,7 @@ static const struct extension extensions[] = {
 	{ KVM_CAP_X86_ROBUST_SINGLESTEP, 1, NULL, "arch/x86/debug.c", "debug_test.c" },
 	{ KVM_CAP_SET_GUEST_DEBUG2, MKVM_GUESTDBG, NULL, "arch/x86/debug.c", "debug_test.c" },
 	{ KVM_CAP_X86_TRIPLE_FAULT_EVENT, 1, NULL, "arch/x86/event.c", "event_test.c" },
+	{ KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1, NULL, "arch/x86/mmio.c", "mmio_test.c" },
 	{ KVM_CAP_READONLY_MEM, 1, NULL, "virt/memslot.c", "mem_test.c" },
 	{ KVM_CAP_COALESCED_MMIO, MKVM_COALESCED_PAGE_OFFSET, NULL, "virt/coalesced.c",
 	  "coalesced_test.c" },

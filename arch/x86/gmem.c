@@ -224,9 +224,7 @@ static const struct x86_cpu_ops mkvm_cpu_ops = {
 void mkvm_x86_cpu(struct mkvm_vcpu *vcpu, struct x86_cpu *cpu)
 {
 	bool vm86 = mkvm_rflags(vcpu) & X86_EFLAGS_VM;
-	struct kvm_segment cs;
 
-	mkvm_ops->get_segment(vcpu, MKVM_SEG_CS, &cs);
 	*cpu = (struct x86_cpu){
 		.ops = &mkvm_cpu_ops,
 		.priv = vcpu,
@@ -234,9 +232,9 @@ void mkvm_x86_cpu(struct mkvm_vcpu *vcpu, struct x86_cpu *cpu)
 		.prot = mkvm_is_protmode(vcpu) && !vm86,
 		.la57 = vcpu->arch.cr4 & X86_CR4_LA57,
 	};
-	if (mkvm_is_long_mode(vcpu) && cs.l)
+	if (mkvm_is_64bit(vcpu))
 		cpu->mode = X86_MODE_64;
-	else if (cpu->prot && cs.db)
+	else if (cpu->prot && mkvm_reg_read(vcpu, MKVM_REG_CS_AR) & MKVM_AR_DB)
 		cpu->mode = X86_MODE_32;
 	else
 		cpu->mode = X86_MODE_16;

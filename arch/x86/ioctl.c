@@ -100,6 +100,11 @@ static long mkvm_vm_enable_cap(struct mkvm *vm, const struct kvm_enable_cap __us
 			return -EINVAL;
 		WRITE_ONCE(vm->arch.disabled_quirks, cap.args[0]);
 		return 0;
+	case KVM_CAP_EXIT_ON_EMULATION_FAILURE:
+		if (cap.args[0] > 1)
+			return -EINVAL;
+		WRITE_ONCE(vm->arch.exit_on_emulation_error, cap.args[0]);
+		return 0;
 	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
 		WRITE_ONCE(vm->arch.triple_fault_event, cap.args[0]);
 		return 0;

@@ -1,22 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Accesses to guest-physical addresses where no memory is: the instruction is read,
- * decoded and executed here, the device access itself is userspace's.
+ * Instructions whose operand is a device: the CPU has found no memory at a guest-physical address, or
+ * none that may be written. The instruction is read, decoded and executed here (emulate.c); what
+ * reaches a device is userspace's.
  *
- * A write is complete, as far as the registers go, when userspace hears of it; a read when
- * userspace comes back with the data.
+ * A read that needs data from userspace breaks the instruction off. When userspace is back the
+ * data is kept, and the instruction is executed again from its start, which finds the data (and
+ * those of earlier reads); so nothing has to be remembered about where it was. Writes are collected while
+ * it is executed, and are userspace's when the registers have changed already.
  */
-#include "mmio_op.h"
+#include "emulate.h"
 #include "mmu/gwalk.h"
 #include "trace.h"
 #include "x86.h"
 
+/* --- Failures -------------------------------------------------------------------------------- */
+
 /* KVM_INTERNAL_ERROR_EMULATION with the instruction's bytes: 3 words of data. */
-static mkvm_run_t mkvm_emulation_failed(struct mkvm_vcpu *vcpu, const u8 *bytes,
-					unsigned int nr)
+static mkvm_run_t mkvm_emulation_failed(struct mkvm_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
+	u8 bytes[X86_INSN_MAX];
+	struct x86_insn insn;
+	struct x86_cpu cpu;
+	unsigned int nr;
 
+	/* It is the guest's kernel that has a right to fail; as in KVM. */
+	if (!READ_ONCE(vcpu->vm->arch.exit_on_emulation_error) && mkvm_cpl(vcpu))
+		return mkvm_inject_ud(vcpu);
+
+	mkvm_x86_cpu(vcpu, &cpu);
+	mkvm_fetch_insn(vcpu, &cpu, &insn, bytes, &nr);
 	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
 	run->emulation_failure.suberror = KVM_INTERNAL_ERROR_EMULATION;
 	run->emulation_failure.ndata = 0;
@@ -33,161 +47,439 @@ static mkvm_run_t mkvm_emulation_failed(struct mkvm_vcpu *vcpu, const u8 *bytes,
 	return MKVM_RUN_USER;
 }
 
-/* Offset of a fragment's bytes in the access. */
-static unsigned int mkvm_mmio_offset(const struct mkvm_mmio *mmio, unsigned int nr)
+/* --- Memory, and what is not memory ------------------------------------------------------------ */
+
+/* What the emulator's callbacks return when userspace has to be asked. */
+#define MKVM_NEED_USER	(-EINPROGRESS)
+
+/* A piece of an access within a page: where it is, and whether a device is there. */
+static int mkvm_mmio_locate(struct mkvm_vcpu *vcpu, u64 la, u32 access, gpa_t *gpa, bool *device,
+			    struct x86_fault *fault)
 {
-	return nr ? mmio->frag[0].len : 0;
-}
-
-/* When the data is known: a write at the exit, a read when userspace is back. */
-static void mkvm_trace_fragment(struct mkvm_vcpu *vcpu, const struct mkvm_mmio_fragment *frag,
-				const void *data)
-{
-	u64 value = 0;
-
-	memcpy(&value, data, frag->len);
-	trace_mkvm_mmio(vcpu, vcpu->arch.mmio.op.is_write, frag->gpa, frag->len, value);
-}
-
-static mkvm_run_t mkvm_mmio_next(struct mkvm_vcpu *vcpu);
-
-/* Of an MMIO access nothing but the registers is left to do: no memory slots. */
-static mkvm_run_t mkvm_complete_mmio(struct mkvm_vcpu *vcpu)
-{
-	struct mkvm_mmio *mmio = &vcpu->arch.mmio;
-	const struct mkvm_mmio_fragment *frag = &mmio->frag[mmio->cur];
-
-	/* Userspace has moved the vCPU away from the instruction. */
-	if (mkvm_rip(vcpu) != mmio->rip)
-		return MKVM_RUN_GUEST;
-	if (!mmio->op.is_write) {
-		void *data = mmio->data + mkvm_mmio_offset(mmio, mmio->cur);
-
-		memcpy(data, vcpu->run->mmio.data, frag->len);
-		mkvm_trace_fragment(vcpu, frag, data);
-	}
-	mmio->cur++;
-	return mkvm_mmio_next(vcpu);
-}
-
-static void mkvm_mmio_finish_read(struct mkvm_vcpu *vcpu)
-{
-	struct mkvm_mmio *mmio = &vcpu->arch.mmio;
-	struct x86_cpu cpu;
-	u64 data;
-
-	memcpy(&data, mmio->data, sizeof(data));
-	mkvm_x86_cpu(vcpu, &cpu);
-	x86_mmio_complete(&mmio->op, &cpu, data);
-	mkvm_advance_rip(vcpu, mmio->op.next_rip);
-}
-
-/* Hand the next piece that is a device's to userspace; at the end, finish a read. */
-static mkvm_run_t mkvm_mmio_next(struct mkvm_vcpu *vcpu)
-{
-	struct mkvm_mmio *mmio = &vcpu->arch.mmio;
-	struct kvm_run *run = vcpu->run;
-
-	for (; mmio->cur < mmio->nr; mmio->cur++) {
-		const struct mkvm_mmio_fragment *frag = &mmio->frag[mmio->cur];
-		const void *data = mmio->data + mkvm_mmio_offset(mmio, mmio->cur);
-
-		if (!frag->device)
-			continue;
-		if (mmio->op.is_write &&
-		    mkvm_coalesce(vcpu->vm, false, frag->gpa, data, frag->len))
-			continue;
-
-		run->exit_reason = KVM_EXIT_MMIO;
-		run->mmio.phys_addr = frag->gpa;
-		run->mmio.len = frag->len;
-		run->mmio.is_write = mmio->op.is_write;
-		memset(run->mmio.data, 0, sizeof(run->mmio.data));
-		if (mmio->op.is_write) {
-			memcpy(run->mmio.data, data, frag->len);
-			mkvm_trace_fragment(vcpu, frag, data);
-		}
-		mmio->rip = mkvm_rip(vcpu);
-		vcpu->arch.complete = mkvm_complete_mmio;
-		return MKVM_RUN_USER;
-	}
-
-	if (!mmio->op.is_write)
-		mkvm_mmio_finish_read(vcpu);
-	return MKVM_RUN_GUEST;
-}
-
-/* Cut the access at the page boundary and find out what is there. */
-static int mkvm_mmio_split(struct mkvm_vcpu *vcpu, struct x86_fault *fault)
-{
-	struct mkvm_mmio *mmio = &vcpu->arch.mmio;
-	u32 access = mmio->op.is_write ? GWALK_WRITE : 0;
-	unsigned int left = mmio->op.size;
-	u64 gla = mmio->op.gla;
+	const struct mkvm_mmio *mmio = &vcpu->arch.mmio;
 	const struct mkvm_memslot *slot;
 	struct gwalk_result res;
 	int r;
 
-	mmio->nr = 0;
-	mmio->cur = 0;
-	while (left) {
-		struct mkvm_mmio_fragment *frag = &mmio->frag[mmio->nr++];
-
-		r = mkvm_translate(vcpu, gla, access, &res);
-		if (r) {
+	if (mmio->one_access && offset_in_page(la) == offset_in_page(mmio->gpa)) {
+		/* The CPU has translated it. */
+		*gpa = mmio->gpa;
+	} else {
+		r = mkvm_translate(vcpu, la, access, &res);
+		if (r == -EINVAL)
 			*fault = res.fault;
+		if (r)
 			return r;
-		}
-		frag->gpa = res.gpa;
-		frag->len = min_t(unsigned int, left, PAGE_SIZE - offset_in_page(gla));
-		slot = mkvm_gfn_to_slot(vcpu->vm, res.gpa >> PAGE_SHIFT);
-		frag->device = !slot ||
-			       (mmio->op.is_write && slot->flags & KVM_MEM_READONLY);
-		gla += frag->len;
-		left -= frag->len;
+		*gpa = res.gpa;
 	}
+	slot = mkvm_gfn_to_slot(vcpu->vm, *gpa >> PAGE_SHIFT);
+	if (slot && slot->flags & MKVM_SLOT_INVALID)
+		return -EAGAIN;
+	*device = !slot || (access & GWALK_WRITE && slot->flags & KVM_MEM_READONLY);
 	return 0;
 }
 
-/* The pieces that are memory after all. */
-static int mkvm_mmio_do_memory(struct mkvm_vcpu *vcpu)
+/* Bytes from here to the end of the page, or of the access. */
+static unsigned int mkvm_piece(u64 la, unsigned int len)
+{
+	return min_t(unsigned int, len, PAGE_SIZE - offset_in_page(la));
+}
+
+/* The data of a device's register: known from before, or to be asked for. */
+static int mkvm_device_read(struct mkvm_vcpu *vcpu, bool pio, u64 addr, void *data, unsigned int len)
 {
 	struct mkvm_mmio *mmio = &vcpu->arch.mmio;
-	unsigned int i;
+	struct mkvm_access *a;
+
+	if (mmio->pos == MKVM_MMIO_ACCESSES)
+		return -EOPNOTSUPP;
+	a = &mmio->reads[mmio->pos];
+	if (mmio->pos < mmio->nr_reads) {
+		/* Another one than before: somebody has changed the guest meanwhile. */
+		if (a->pio != pio || a->addr != addr || a->len != len)
+			return -EAGAIN;
+		memcpy(data, a->data, len);
+		mmio->pos++;
+		return 0;
+	}
+	*a = (struct mkvm_access){ .addr = addr, .len = len, .pio = pio };
+	return MKVM_NEED_USER;
+}
+
+/* Userspace gets 8 bytes at most. */
+static int mkvm_device_read_piece(struct mkvm_vcpu *vcpu, gpa_t gpa, void *data, unsigned int len)
+{
 	int r = 0;
 
-	for (i = 0; i < mmio->nr && !r; i++) {
-		void *data = mmio->data + mkvm_mmio_offset(mmio, i);
-		const struct mkvm_mmio_fragment *frag = &mmio->frag[i];
+	while (len && !r) {
+		unsigned int n = min(len, 8u);
 
-		if (frag->device)
-			continue;
-		if (mmio->op.is_write)
-			r = mkvm_write_guest(vcpu->vm, frag->gpa, data, frag->len);
-		else
-			r = mkvm_read_guest(vcpu->vm, frag->gpa, data, frag->len);
+		r = mkvm_device_read(vcpu, false, gpa, data, n);
+		gpa += n;
+		data += n;
+		len -= n;
 	}
 	return r;
 }
 
-/**
- * mkvm_handle_mmio() - the guest touched an address that is not memory
- * @vcpu: the vCPU; vm->srcu held
- * @gpa: the address that faulted
- *
- * Return: %MKVM_RUN_USER with KVM_EXIT_MMIO, or with KVM_EXIT_INTERNAL_ERROR when the
- * instruction cannot be executed here; %MKVM_RUN_GUEST when the guest has a fault to take or
- * must try again.
- */
-mkvm_run_t mkvm_handle_mmio(struct mkvm_vcpu *vcpu, gpa_t gpa)
+static int mkvm_device_write(struct mkvm_vcpu *vcpu, bool pio, u64 addr, const void *data,
+			     unsigned int len)
 {
 	struct mkvm_mmio *mmio = &vcpu->arch.mmio;
+
+	while (len) {
+		unsigned int n = min(len, 8u);
+		struct mkvm_access *a = &mmio->writes[mmio->nr_writes];
+
+		if (mmio->nr_writes == MKVM_MMIO_ACCESSES)
+			return -EOPNOTSUPP;
+		*a = (struct mkvm_access){ .addr = addr, .len = n, .pio = pio };
+		memcpy(a->data, data, n);
+		mmio->nr_writes++;
+		addr += n;
+		data += n;
+		len -= n;
+	}
+	return 0;
+}
+
+/* --- What the emulator needs (emulate.h) -------------------------------------------------------- */
+
+static int mkvm_emul_read(void *priv, u64 la, void *data, unsigned int len, bool write,
+			  struct x86_fault *fault)
+{
+	struct mkvm_vcpu *vcpu = priv;
+	u32 access = write ? GWALK_WRITE : 0;
+	bool device;
+	gpa_t gpa;
+	int r;
+
+	while (len) {
+		unsigned int n = mkvm_piece(la, len);
+
+		r = mkvm_mmio_locate(vcpu, la, access, &gpa, &device, fault);
+		if (r)
+			return r;
+		if (data) {
+			r = device ? mkvm_device_read_piece(vcpu, gpa, data, n) :
+				     mkvm_read_guest(vcpu->vm, gpa, data, n);
+			if (r)
+				return r;
+			data += n;
+		}
+		la += n;
+		len -= n;
+	}
+	return 0;
+}
+
+static int mkvm_emul_write(void *priv, u64 la, const void *data, unsigned int len,
+			   struct x86_fault *fault)
+{
+	struct mkvm_vcpu *vcpu = priv;
+	unsigned int first = mkvm_piece(la, len), i;
+	unsigned int size[2] = { first, len - first };
+	bool device[2];
+	gpa_t gpa[2];
+	int r = 0;
+
+	/* Both pages, before anything is written. */
+	for (i = 0; i < 2 && size[i] && !r; i++)
+		r = mkvm_mmio_locate(vcpu, la + (i ? first : 0), GWALK_WRITE, &gpa[i], &device[i],
+				     fault);
+	for (i = 0; i < 2 && size[i] && !r; i++) {
+		const void *piece = data + (i ? first : 0);
+
+		r = device[i] ? mkvm_device_write(vcpu, false, gpa[i], piece, size[i]) :
+				mkvm_write_guest(vcpu->vm, gpa[i], piece, size[i]);
+	}
+	return r;
+}
+
+/* In memory as one step for other vCPUs, where the kernel can; a device sees a write. */
+static int mkvm_emul_cmpxchg(void *priv, u64 la, const void *old, const void *new,
+			     unsigned int len, struct x86_fault *fault)
+{
+	struct mkvm_vcpu *vcpu = priv;
+	u64 old64 = 0, new64 = 0;
+	bool device;
+	gpa_t gpa;
+	int r;
+
+	if ((len != 4 && len != 8) || la & (len - 1))
+		return mkvm_emul_write(priv, la, new, len, fault);
+	r = mkvm_mmio_locate(vcpu, la, GWALK_WRITE, &gpa, &device, fault);
+	if (r)
+		return r;
+	if (device)
+		return mkvm_device_write(vcpu, false, gpa, new, len);
+	memcpy(&old64, old, len);
+	memcpy(&new64, new, len);
+	return mkvm_cmpxchg_guest(vcpu->vm, gpa, old64, new64, len);
+}
+
+static int mkvm_emul_in(void *priv, u16 port, unsigned int size, u32 *data)
+{
+	*data = 0;
+	return mkvm_device_read(priv, true, port, data, size);
+}
+
+static int mkvm_emul_out(void *priv, u16 port, unsigned int size, u32 data)
+{
+	return mkvm_device_write(priv, true, port, &data, size);
+}
+
+static u64 mkvm_emul_get_rflags(void *priv)
+{
+	return mkvm_rflags(priv);
+}
+
+static void mkvm_emul_set_rflags(void *priv, u64 rflags)
+{
+	mkvm_reg_write(priv, MKVM_REG_RFLAGS, rflags);
+}
+
+/* Iterations of a string instruction are traps of their own, too. */
+static void mkvm_emul_set_rip(void *priv, u64 rip, bool done)
+{
+	mkvm_advance_rip(priv, rip);
+}
+
+static u16 mkvm_emul_get_selector(void *priv, unsigned int seg)
+{
+	struct kvm_segment s;
+
+	mkvm_ops->get_segment(priv, seg, &s);
+	return s.selector;
+}
+
+static int mkvm_emul_load_segment(void *priv, unsigned int seg, u16 selector,
+				  struct x86_fault *fault)
+{
+	return mkvm_load_segment(priv, seg, selector, fault);
+}
+
+static const struct x86_emul_ops mkvm_emul_ops = {
+	.read		= mkvm_emul_read,
+	.write		= mkvm_emul_write,
+	.cmpxchg	= mkvm_emul_cmpxchg,
+	.in		= mkvm_emul_in,
+	.out		= mkvm_emul_out,
+	.get_rflags	= mkvm_emul_get_rflags,
+	.set_rflags	= mkvm_emul_set_rflags,
+	.set_rip	= mkvm_emul_set_rip,
+	.get_vec	= mkvm_emul_get_vec,
+	.set_vec	= mkvm_emul_set_vec,
+	.get_mmx	= mkvm_emul_get_mmx,
+	.set_mmx	= mkvm_emul_set_mmx,
+	.get_selector	= mkvm_emul_get_selector,
+	.load_segment	= mkvm_emul_load_segment,
+};
+
+/* --- To userspace and back ----------------------------------------------------------------------- */
+
+static void mkvm_trace_access(struct mkvm_vcpu *vcpu, bool write, const struct mkvm_access *a)
+{
+	u64 value = 0;
+
+	memcpy(&value, a->data, a->len);
+	if (a->pio)
+		trace_mkvm_pio(vcpu, !write, a->addr, a->len, 1);
+	else
+		trace_mkvm_mmio(vcpu, write, a->addr, a->len, value);
+}
+
+/* Ask userspace for an access. What is in the run struct is not looked at again, but for the data. */
+static mkvm_run_t mkvm_access_to_user(struct mkvm_vcpu *vcpu, const struct mkvm_access *a,
+				      bool write, mkvm_run_t (*complete)(struct mkvm_vcpu *vcpu))
+{
+	struct kvm_run *run = vcpu->run;
+
+	vcpu->arch.mmio.rip = mkvm_rip(vcpu);
+	vcpu->arch.complete = complete;
+	if (a->pio) {
+		memcpy(vcpu->arch.pio_data, a->data, sizeof(a->data));
+		run->exit_reason = KVM_EXIT_IO;
+		run->io.direction = write ? KVM_EXIT_IO_OUT : KVM_EXIT_IO_IN;
+		run->io.port = a->addr;
+		run->io.size = a->len;
+		run->io.count = 1;
+		run->io.data_offset = MKVM_PIO_PAGE_OFFSET * PAGE_SIZE;
+	} else {
+		run->exit_reason = KVM_EXIT_MMIO;
+		run->mmio.phys_addr = a->addr;
+		run->mmio.len = a->len;
+		run->mmio.is_write = write;
+		/* Zero above its length, and all of it for a read. */
+		memcpy(run->mmio.data, a->data, sizeof(a->data));
+	}
+	return MKVM_RUN_USER;
+}
+
+static mkvm_run_t mkvm_emulate(struct mkvm_vcpu *vcpu);
+static mkvm_run_t mkvm_next_write(struct mkvm_vcpu *vcpu);
+
+static bool mkvm_moved(struct mkvm_vcpu *vcpu)
+{
+	return mkvm_rip(vcpu) != vcpu->arch.mmio.rip;
+}
+
+static mkvm_run_t mkvm_complete_write(struct mkvm_vcpu *vcpu)
+{
+	vcpu->arch.mmio.cur_write++;
+	return mkvm_moved(vcpu) ? MKVM_RUN_GUEST : mkvm_next_write(vcpu);
+}
+
+/* Hand the next collected write to userspace, or into the ring of coalesced ones. */
+static mkvm_run_t mkvm_next_write(struct mkvm_vcpu *vcpu)
+{
+	struct mkvm_mmio *mmio = &vcpu->arch.mmio;
+
+	for (; mmio->cur_write < mmio->nr_writes; mmio->cur_write++) {
+		const struct mkvm_access *a = &mmio->writes[mmio->cur_write];
+
+		mkvm_trace_access(vcpu, true, a);
+		if (!mkvm_coalesce(vcpu->vm, a->pio, a->addr, a->data, a->len))
+			return mkvm_access_to_user(vcpu, a, true, mkvm_complete_write);
+	}
+	return MKVM_RUN_GUEST;
+}
+
+/* The data of a read is there: once more from the start. */
+static mkvm_run_t mkvm_complete_read(struct mkvm_vcpu *vcpu)
+{
+	struct mkvm_mmio *mmio = &vcpu->arch.mmio;
+	struct mkvm_access *a = &mmio->reads[mmio->nr_reads];
+	mkvm_run_t ret;
+	int idx;
+
+	/* Userspace has moved the vCPU away from the instruction. */
+	if (mkvm_moved(vcpu))
+		return MKVM_RUN_GUEST;
+	memcpy(a->data, a->pio ? vcpu->arch.pio_data : vcpu->run->mmio.data, a->len);
+	mkvm_trace_access(vcpu, false, a);
+	mmio->nr_reads++;
+
+	idx = srcu_read_lock(&vcpu->vm->srcu);
+	ret = mkvm_emulate(vcpu);
+	srcu_read_unlock(&vcpu->vm->srcu, idx);
+	return ret;
+}
+
+/* --- The instruction ------------------------------------------------------------------------------ */
+
+/* Is the operand that the CPU found no memory for the only one? */
+static bool mkvm_one_access(const struct x86_insn *insn)
+{
+	switch (insn->op) {
+	case X86_OP_CALL:
+	case X86_OP_CMPS:
+	case X86_OP_INS:
+	case X86_OP_MOVS:
+	case X86_OP_OUTS:
+	case X86_OP_POP:
+	case X86_OP_PUSH:
+	case X86_OP_RET:
+		return false;
+	default:
+		return true;
+	}
+}
+
+/* Return: as x86_emulate(). */
+static int mkvm_execute(struct mkvm_vcpu *vcpu, const struct x86_insn *insn,
+			const struct x86_cpu *cpu, struct x86_fault *fault)
+{
+	struct mkvm_mmio *mmio = &vcpu->arch.mmio;
+	const struct x86_emul e = {
+		.ops = &mkvm_emul_ops,
+		.cpu = cpu,
+		.cr0 = vcpu->arch.cr0,
+		.cr4 = vcpu->arch.cr4,
+		.xcr0 = vcpu->arch.cr4 & X86_CR4_OSXSAVE ? vcpu->arch.xcr0 : 0,
+		.cpl = mkvm_cpl(vcpu),
+	};
+	int r;
+
+	mmio->pos = 0;
+	mmio->nr_writes = 0;
+	mmio->cur_write = 0;
+	if (!mkvm_one_access(insn))
+		mmio->one_access = false;
+	r = x86_emulate(&e, insn, fault);
+	if (!r && x86_insn_loads_ss(insn))
+		mkvm_reg_write(vcpu, MKVM_REG_BLOCKED, mkvm_blocked(vcpu) | MKVM_BLOCKED_MOV_SS);
+	return r;
+}
+
+/*
+ * Execute the instruction at RIP, with what is known of its reads. vm->srcu is held, and the guest's
+ * FPU state in the registers.
+ */
+static mkvm_run_t mkvm_emulate(struct mkvm_vcpu *vcpu)
+{
+	const struct x86_insn *insn = mkvm_fetch_kept(vcpu);
+	struct mkvm_mmio *mmio = &vcpu->arch.mmio;
 	u8 bytes[X86_INSN_MAX];
-	struct x86_insn insn;
+	struct x86_insn fetched;
 	struct x86_fault fault;
 	struct x86_cpu cpu;
 	unsigned int nr;
-	int r;
+	int r = 0;
+
+	mkvm_x86_cpu(vcpu, &cpu);
+	if (!insn) {
+		r = mkvm_fetch_insn(vcpu, &cpu, &fetched, bytes, &nr);
+		if (r == -EINVAL)
+			fault = fetched.fault;
+		insn = &fetched;
+	}
+	if (!r)
+		r = mkvm_execute(vcpu, insn, &cpu, &fault);
+
+	switch (r) {
+	case 0:
+		return mkvm_next_write(vcpu);
+	case MKVM_NEED_USER:
+		return mkvm_access_to_user(vcpu, &mmio->reads[mmio->nr_reads], false,
+					   mkvm_complete_read);
+	case -EINVAL:
+		mkvm_queue_fault(vcpu, &fault);
+		return MKVM_RUN_GUEST;
+	case -EAGAIN:
+		return MKVM_RUN_GUEST;
+	default:
+		return mkvm_emulation_failed(vcpu);
+	}
+}
+
+/**
+ * mkvm_emulate_insn() - execute the instruction at RIP here
+ * @vcpu: the vCPU; vm->srcu held
+ *
+ * Context: inside KVM_RUN, interrupts on.
+ * Return: %MKVM_RUN_USER with KVM_EXIT_MMIO or KVM_EXIT_IO, or with KVM_EXIT_INTERNAL_ERROR when the
+ * instruction cannot be executed here; %MKVM_RUN_GUEST when it is complete, the guest has a fault
+ * to take or must try again.
+ */
+mkvm_run_t mkvm_emulate_insn(struct mkvm_vcpu *vcpu)
+{
+	vcpu->arch.mmio.nr_reads = 0;
+	vcpu->arch.mmio.one_access = false;
+	return mkvm_emulate(vcpu);
+}
+
+/**
+ * mkvm_handle_mmio() - the guest touched an address that is not memory, or wrote to one that is read-only
+ * @vcpu: the vCPU; vm->srcu held
+ * @gpa: the address that faulted
+ * @fault: MKVM_FAULT_* bits
+ *
+ * Return: as mkvm_emulate_insn().
+ */
+mkvm_run_t mkvm_handle_mmio(struct mkvm_vcpu *vcpu, gpa_t gpa, u32 fault)
+{
+	struct mkvm_mmio *mmio = &vcpu->arch.mmio;
 
 	if (vcpu->arch.event.type != MKVM_EVENT_NONE) {
 		/* No instruction did this: a descriptor table or stack is in a hole. */
@@ -196,33 +488,9 @@ mkvm_run_t mkvm_handle_mmio(struct mkvm_vcpu *vcpu, gpa_t gpa)
 		return mkvm_internal_error(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV,
 					   ARRAY_SIZE(data), data);
 	}
-
-	mkvm_x86_cpu(vcpu, &cpu);
-	r = mkvm_fetch_insn(vcpu, &cpu, &insn, bytes, &nr);
-	if (r == -EINVAL)
-		fault = insn.fault;
-	if (!r)
-		r = x86_emulate_mmio(&insn, &cpu, &mmio->op, &fault);
-	if (!r)
-		r = mkvm_mmio_split(vcpu, &fault);
-	if (!r) {
-		memcpy(mmio->data, &mmio->op.value, sizeof(mmio->data));
-		r = mkvm_mmio_do_memory(vcpu);
-	}
-
-	switch (r) {
-	case 0:
-		break;
-	case -EINVAL:
-		mkvm_queue_fault(vcpu, &fault);
-		return MKVM_RUN_GUEST;
-	case -EAGAIN:
-		return MKVM_RUN_GUEST;
-	default:
-		return mkvm_emulation_failed(vcpu, bytes, nr);
-	}
-
-	if (mmio->op.is_write)
-		mkvm_advance_rip(vcpu, mmio->op.next_rip);
-	return mkvm_mmio_next(vcpu);
+	mmio->nr_reads = 0;
+	mmio->gpa = gpa;
+	/* Not when it is one of the guest's page tables that is not in memory. */
+	mmio->one_access = fault & MKVM_FAULT_FINAL;
+	return mkvm_emulate(vcpu);
 }

@@ -182,8 +182,8 @@ static mkvm_run_t mkvm_string_failed(struct mkvm_vcpu *vcpu, int err,
 	case -EAGAIN:
 		return MKVM_RUN_GUEST;
 	default:
-		/* The memory operand is a device: see limits.rst. */
-		return mkvm_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION, 0, NULL);
+		/* The memory operand is a device. */
+		return mkvm_emulate_insn(vcpu);
 	}
 }
 
@@ -273,9 +273,24 @@ static mkvm_run_t mkvm_complete_ins(struct mkvm_vcpu *vcpu)
 	return ret;
 }
 
+/* Can INS store there? EFAULT: not memory, or read-only. */
+static int mkvm_ins_target(struct mkvm_vcpu *vcpu, u64 la, struct x86_fault *fault)
+{
+	const struct mkvm_memslot *slot;
+	struct gwalk_result res;
+	int r;
+
+	r = mkvm_translate(vcpu, la, GWALK_WRITE, &res);
+	if (r == -EINVAL)
+		*fault = res.fault;
+	if (r)
+		return r;
+	slot = mkvm_gfn_to_slot(vcpu->vm, res.gpa >> PAGE_SHIFT);
+	return !slot || slot->flags & KVM_MEM_READONLY ? -EFAULT : 0;
+}
+
 static mkvm_run_t mkvm_ins(struct mkvm_vcpu *vcpu, const struct mkvm_pio_exit *pio)
 {
-	struct gwalk_result res;
 	struct x86_fault fault;
 	u32 count;
 	u64 la, last;
@@ -287,11 +302,11 @@ static mkvm_run_t mkvm_ins(struct mkvm_vcpu *vcpu, const struct mkvm_pio_exit *p
 
 	/* A device must not be read for data that cannot be stored. */
 	last = la + (u64)count * pio->size - 1;
-	r = mkvm_translate(vcpu, la, GWALK_WRITE, &res);
+	r = mkvm_ins_target(vcpu, la, &fault);
 	if (!r && (la ^ last) & PAGE_MASK)
-		r = mkvm_translate(vcpu, last & PAGE_MASK, GWALK_WRITE, &res);
+		r = mkvm_ins_target(vcpu, last & PAGE_MASK, &fault);
 	if (r)
-		return mkvm_string_failed(vcpu, r, &res.fault);
+		return mkvm_string_failed(vcpu, r, &fault);
 
 	memset(vcpu->arch.pio_data, 0, count * pio->size);
 	vcpu->arch.pio.addr_size = pio->addr_size;

@@ -26,6 +26,7 @@
 /* SDM, "Guest Register State": the format of access rights. */
 #define MKVM_AR_DPL(ar)		(((ar) >> 5) & 3)
 #define MKVM_AR_L		BIT(13)
+#define MKVM_AR_DB		BIT(14)
 #define MKVM_AR_UNUSABLE	BIT(16)
 
 /*

@@ -297,14 +297,13 @@ static mkvm_run_t mkvm_run_loaded(struct mkvm_vcpu *vcpu)
 {
 	mkvm_run_t ret;
 
+	/* Completion may need the guest's vector registers. */
+	mkvm_fpu_load_guest(vcpu);
 	ret = mkvm_complete_userspace(vcpu);
-	if (mkvm_run_is_guest(ret)) {
-		if (mkvm_immediate_exit(vcpu->run))
-			return mkvm_run_error(-EINTR);
-		mkvm_fpu_load_guest(vcpu);
-		ret = mkvm_run_loop(vcpu);
-		mkvm_fpu_load_host(vcpu);
-	}
+	if (mkvm_run_is_guest(ret))
+		ret = mkvm_immediate_exit(vcpu->run) ? mkvm_run_error(-EINTR) :
+						       mkvm_run_loop(vcpu);
+	mkvm_fpu_load_host(vcpu);
 	return ret;
 }
 

@@ -9,7 +9,7 @@
 
 #include "ops.h"
 #include "regs.h"
-#include "decode.h"
+#include "emulate.h"
 
 struct gwalk_path;
 struct gwalk_result;
@@ -180,7 +180,19 @@ struct mkvm_pio_exit {
 mkvm_run_t mkvm_handle_pio(struct mkvm_vcpu *vcpu, const struct mkvm_pio_exit *pio);
 
 /* --- mmio.c ------------------------------------------------------------------ */
-mkvm_run_t mkvm_handle_mmio(struct mkvm_vcpu *vcpu, gpa_t gpa);
+mkvm_run_t mkvm_handle_mmio(struct mkvm_vcpu *vcpu, gpa_t gpa, u32 fault);
+mkvm_run_t mkvm_emulate_insn(struct mkvm_vcpu *vcpu);
+
+/* --- segment.c --------------------------------------------------------------- */
+int mkvm_load_segment(struct mkvm_vcpu *vcpu, enum mkvm_seg seg, u16 selector,
+		      struct x86_fault *fault);
+
+/* --- vecreg.c ---------------------------------------------------------------- */
+void mkvm_emul_get_vec(void *priv, unsigned int reg, struct x86_vec *val);
+void mkvm_emul_set_vec(void *priv, unsigned int reg, const struct x86_vec *val, unsigned int size,
+		       bool zero);
+u64 mkvm_emul_get_mmx(void *priv, unsigned int reg);
+void mkvm_emul_set_mmx(void *priv, unsigned int reg, u64 val);
 
 /* What KVM does in its own way unless it is told not to, and minikvm too. */
 #define MKVM_QUIRKS	(KVM_X86_QUIRK_OUT_7E_INC_RIP |			\
@@ -206,6 +218,8 @@ mkvm_run_t mkvm_handle_ud(struct mkvm_vcpu *vcpu);
 #define MKVM_FAULT_READ		BIT(0)
 #define MKVM_FAULT_WRITE	BIT(1)
 #define MKVM_FAULT_FETCH	BIT(2)
+/* The address is that of an operand, not of a page table of the guest. */
+#define MKVM_FAULT_FINAL	BIT(3)
 
 mkvm_run_t mkvm_handle_page_fault(struct mkvm_vcpu *vcpu, gpa_t gpa, u32 fault);
 

@@ -87,7 +87,7 @@ mkvm_run_t mkvm_handle_page_fault(struct mkvm_vcpu *vcpu, gpa_t gpa, u32 fault)
 	int r;
 
 	if (!slot || (fault & MKVM_FAULT_WRITE && slot->flags & KVM_MEM_READONLY))
-		return mkvm_handle_mmio(vcpu, gpa);
+		return mkvm_handle_mmio(vcpu, gpa, fault);
 
 	if (slot->flags & MKVM_SLOT_INVALID)
 		r = -EAGAIN;

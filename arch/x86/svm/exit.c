@@ -205,6 +205,8 @@ static mkvm_run_t svm_exit_npf(struct mkvm_vcpu *vcpu)
 		fault = MKVM_FAULT_WRITE;
 	else if (info & SVM_NPF_FETCH)
 		fault = MKVM_FAULT_FETCH;
+	if (info & SVM_NPF_FINAL)
+		fault |= MKVM_FAULT_FINAL;
 	return mkvm_handle_page_fault(vcpu, control->exit_info_2, fault);
 }
 

@@ -48,6 +48,7 @@ enum svm_clean_bit {
 #define SVM_NPF_WRITE	BIT(1)
 #define SVM_NPF_RSVD	BIT(3)
 #define SVM_NPF_FETCH	BIT(4)
+#define SVM_NPF_FINAL	BIT_ULL(32)	/* the operand itself, not a page table of the guest */
 
 /*
  * How far the guest is towards its next NMI. Without hardware support it has to be followed: IRET

@@ -130,7 +130,7 @@ static mkvm_run_t vmx_exit_io_instruction(struct mkvm_vcpu *vcpu)
 	return mkvm_handle_pio(vcpu, &pio);
 }
 
-/* SDM, "Exit Qualification for EPT Violations": bits 2:0 are the access. */
+/* SDM, "Exit Qualification for EPT Violations": bits 2:0 are the access, 8: to the operand itself. */
 static mkvm_run_t vmx_exit_ept_violation(struct mkvm_vcpu *vcpu)
 {
 	unsigned long qualification = vmcs_readl(EXIT_QUALIFICATION);
@@ -142,6 +142,8 @@ static mkvm_run_t vmx_exit_ept_violation(struct mkvm_vcpu *vcpu)
 		fault |= MKVM_FAULT_WRITE;
 	if (qualification & BIT(2))
 		fault |= MKVM_FAULT_FETCH;
+	if (qualification & BIT(8))
+		fault |= MKVM_FAULT_FINAL;
 	return mkvm_handle_page_fault(vcpu, vmcs_read64(GUEST_PHYSICAL_ADDRESS), fault);
 }
 
