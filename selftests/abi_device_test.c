@@ -195,6 +195,7 @@ static const struct cap_row caps[] = {
 	CAP(MAX_VCPU_ID, 1, 4096, "state_test: max_vcpu_id"),
 	CAP(IMMEDIATE_EXIT, 1, 1, "abi_vcpu_test: immediate_exit_completes"),
 	CAP(DISABLE_QUIRKS2, 0x78, 0x78, "quirk_test; hypercall_test: disable_quirks"),
+	CAP(EXIT_ON_EMULATION_FAILURE, 1, 1, "mmio_test: emulation_failure"),
 	CAP(READONLY_MEM, 1, 1, "mem_test: read_only_slot"),
 	CAP(COALESCED_MMIO, 2, 2, "coalesced_test"),
 	CAP(COALESCED_PIO, 1, 1, "coalesced_test: ports"),

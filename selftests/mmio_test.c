@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Memory-mapped I/O: the MOV forms at addresses that no slot has, in sizes 1,
- * 2, 4 and 8, and the edge between memory and nothing.
+ * 2, 4 and 8, the edge between memory and nothing, and what cannot be executed. All
+ * instructions: mmio_oracle_test.c.
  */
+#include <errno.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "kselftest_harness.h"
 #include "lib/code.h"
@@ -395,6 +398,92 @@ TEST(execute_hole)
 	EXPECT_EQ(KVM_INTERNAL_ERROR_EMULATION, vcpu->run->internal.suberror);
 	vcpu_get_regs(vcpu, &regs);
 	EXPECT_EQ(HOLE, regs.rip);
+}
+
+/* fldt (%rbx); hlt: no emulator knows x87 instructions. */
+static const uint8_t fldt[] = { 0xdb, 0x2b, 0xf4 };
+
+static struct test_vcpu *fldt_guest(enum test_mode mode)
+{
+	struct test_vcpu *vcpu = vm_add_vcpu(vm_create(), 0);
+	struct kvm_regs regs;
+
+	vcpu_set_mode(vcpu, mode);
+	vm_load_bytes(vcpu->vm, fldt, sizeof(fldt));
+	vcpu_get_regs(vcpu, &regs);
+	regs.rbx = HOLE;
+	vcpu_set_regs(vcpu, &regs);
+	return vcpu;
+}
+
+static void expect_failure(struct test_vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+	struct kvm_regs regs;
+
+	vcpu_run_expect(vcpu, KVM_EXIT_INTERNAL_ERROR);
+	TEST_EQ(KVM_INTERNAL_ERROR_EMULATION, run->emulation_failure.suberror, "suberror");
+	TEST_CHECK(run->emulation_failure.flags &
+		   KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES, "no bytes");
+	TEST_CHECK(run->emulation_failure.insn_size >= 2, "size");
+	TEST_CHECK(!memcmp(run->emulation_failure.insn_bytes, fldt, 2), "bytes");
+	vcpu_get_regs(vcpu, &regs);
+	TEST_EQ(GUEST_CODE, regs.rip, "RIP");
+}
+
+/*
+ * An instruction that cannot be executed: the VMM hears of the kernel's, a process gets
+ * #UD, unless KVM_CAP_EXIT_ON_EMULATION_FAILURE is on.
+ */
+TEST(emulation_failure)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_EXIT_ON_EMULATION_FAILURE, .args = { 1 } };
+	struct test_vcpu *vcpu = fldt_guest(MODE_LONG);
+
+	expect_failure(vcpu);
+	vm_destroy(vcpu->vm);
+
+	vcpu = fldt_guest(MODE_LONG_R3);
+	vcpu_run_to_exception(vcpu, VECTOR_UD, EXC_NO_ERROR);
+	vm_destroy(vcpu->vm);
+
+	vcpu = fldt_guest(MODE_LONG_R3);
+	ASSERT_EQ(0, ioctl(vcpu->vm->fd, KVM_ENABLE_CAP, &cap));
+	expect_failure(vcpu);
+	cap.args[0] = 2;
+	EXPECT_EQ(-1, ioctl(vcpu->vm->fd, KVM_ENABLE_CAP, &cap));
+	EXPECT_EQ(EINVAL, errno);
+	vm_destroy(vcpu->vm);
+}
+
+/* What has an operand of 32 bytes, or of 8 across two pages, comes in pieces. */
+TEST(pieces)
+{
+	struct test_vcpu *vcpu = vm_add_vcpu(vm_create(), 0);
+	/* movups (%rbx),%xmm0; movups %xmm0,(%rcx); hlt */
+	static const uint8_t code[] = { 0x0f, 0x10, 0x03, 0x0f, 0x11, 0x01, 0xf4 };
+	uint64_t value[2] = { rand_u64(), rand_u64() };
+	struct kvm_sregs sregs;
+	struct kvm_regs regs;
+
+	vcpu_set_mode(vcpu, MODE_LONG);
+	vcpu_get_sregs(vcpu, &sregs);
+	sregs.cr4 |= 1 << 9;	/* OSFXSR */
+	vcpu_set_sregs(vcpu, &sregs);
+	vm_load_bytes(vcpu->vm, code, sizeof(code));
+	vcpu_get_regs(vcpu, &regs);
+	regs.rbx = HOLE + 3;
+	regs.rcx = HOLE + 0xffc;
+	vcpu_set_regs(vcpu, &regs);
+	memcpy(vcpu_run_to_mmio(vcpu, false, HOLE + 3, 8), &value[0], 8);
+	memcpy(vcpu_run_to_mmio(vcpu, false, HOLE + 11, 8), &value[1], 8);
+	EXPECT_EQ(0, memcmp(vcpu_run_to_mmio(vcpu, true, HOLE + 0xffc, 4), value, 4));
+	EXPECT_EQ(0, memcmp(vcpu_run_to_mmio(vcpu, true, HOLE + 0x1000, 8),
+			    (char *)value + 4, 8));
+	EXPECT_EQ(0, memcmp(vcpu_run_to_mmio(vcpu, true, HOLE + 0x1008, 4),
+			    (char *)value + 12, 4));
+	vcpu_run_to_hlt(vcpu);
+	vm_destroy(vcpu->vm);
 }
 
 TEST_HARNESS_MAIN
