@@ -25,7 +25,7 @@ static int mkvm_walk_cmpxchg(void *priv, u64 gpa, unsigned int size, u64 old, u6
 
 static const struct gwalk_ops mkvm_walk_ops = {
 	.read = mkvm_walk_read,
-	.cmpxchg = mkvm_walk_cmpxchg,
+	.replace = mkvm_walk_cmpxchg,
 };
 
 /**

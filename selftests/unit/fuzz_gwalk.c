@@ -69,7 +69,7 @@ static int cmpxchg_entry(void *priv, u64 gpa, unsigned int size, u64 old,
 
 static const struct gwalk_ops ops = {
 	.read = read_entry,
-	.cmpxchg = cmpxchg_entry,
+	.replace = cmpxchg_entry,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -142,7 +142,7 @@ static int world_cmpxchg(void *priv, u64 gpa, unsigned int size, u64 old,
 
 static const struct gwalk_ops world_ops = {
 	.read = world_read,
-	.cmpxchg = world_cmpxchg,
+	.replace = world_cmpxchg,
 };
 
 /* --- The model ------------------------------------------------------------------ */
@@ -777,7 +777,7 @@ static int tables_cmpxchg(void *priv, u64 gpa, unsigned int size, u64 old,
 
 static const struct gwalk_ops tables_ops = {
 	.read = tables_read,
-	.cmpxchg = tables_cmpxchg,
+	.replace = tables_cmpxchg,
 };
 
 static const struct gwalk_ops tables_peek_ops = {

@@ -343,7 +343,7 @@ static int set_flags(struct walk *w)
 	const struct gwalk_ctx *ctx = w->ctx;
 	unsigned int i;
 
-	if (!ctx->ops->cmpxchg)
+	if (!ctx->ops->replace)
 		return 0;
 
 	for (i = 0; i < w->nr; i++) {
@@ -355,7 +355,7 @@ static int set_flags(struct walk *w)
 			new |= PTE_D;
 		if (new == old)
 			continue;
-		ret = ctx->ops->cmpxchg(ctx->priv, w->used[i].gpa,
+		ret = ctx->ops->replace(ctx->priv, w->used[i].gpa,
 					w->mode.entry_size, old, new);
 		if (ret)
 			return ret;

@@ -32,14 +32,14 @@
  * struct gwalk_ops - guest-physical memory that holds page tables
  * @read: read the naturally aligned entry of @size (4 or 8) bytes at @gpa as
  *	one access. 0, or -EFAULT when no memory is there.
- * @cmpxchg: replace @old by @new, as one locked access. 0, -EAGAIN when the
+ * @replace: put @new in the place of @old, as one locked access. 0, -EAGAIN when the
  *	entry is not @old any more, -EROFS when the memory is read-only,
  *	-EFAULT when none is there. NULL: accessed and dirty flags stay as
  *	they are (for looks from outside, such as KVM_TRANSLATE).
  */
 struct gwalk_ops {
 	int (*read)(void *priv, u64 gpa, unsigned int size, u64 *val);
-	int (*cmpxchg)(void *priv, u64 gpa, unsigned int size, u64 old,
+	int (*replace)(void *priv, u64 gpa, unsigned int size, u64 old,
 		       u64 new);
 };
 
