@@ -84,17 +84,21 @@ bool mkvm_host_fred(void);
  * RCU treats guest execution like userspace. Before each row of entries but the first of a
  * KVM_RUN is enough: a guest that stays away long is brought back by the tick, and that exit
  * ends the row.
+ *
+ * Both the question and the note are about this CPU, and RCU wants interrupts off for it.
  */
 static inline void mkvm_host_note_guest(void)
 {
+	local_irq_disable();
 	/* Where context tracking is on, it says so at each entry. */
-	if (context_tracking_enabled_this_cpu())
-		return;
+	if (!context_tracking_enabled_this_cpu()) {
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
-	rcu_virt_note_context_switch();
+		rcu_virt_note_context_switch();
 #else
-	rcu_virt_note_context_switch(raw_smp_processor_id());
+		rcu_virt_note_context_switch(smp_processor_id());
 #endif
+	}
+	local_irq_enable();
 }
 
 /**
