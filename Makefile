@@ -14,7 +14,7 @@ PREFIX ?= /usr/local
 
 TESTVM := tools/testvm
 
-.PHONY: all module tools modules_install install run test test-svm test-vmx test-kvm-selftests fuzz mutate check bench shell clean help
+.PHONY: all module tools modules_install install run test test-long test-debug test-svm test-vmx test-kvm-selftests fuzz mutate check bench shell clean help
 
 all: module tools
 
@@ -42,6 +42,14 @@ fuzz:
 
 mutate:
 	@$(MAKE) --no-print-directory -C selftests/unit mutate
+
+test-long:
+	@$(TESTVM)/install-packages test
+	@$(TESTVM)/run-tests --long '$(TESTS)'
+
+test-debug:
+	@$(TESTVM)/install-packages test
+	@$(TESTVM)/run-tests svm/debug_all
 
 test-svm test-vmx: test-%:
 	@$(TESTVM)/install-packages test
@@ -82,6 +90,9 @@ help:
 	@echo 'make fuzz             random instructions and fuzzers against decoder and emulator, a minute'
 	@echo '                      each (TIME=SECONDS; needs clang)'
 	@echo 'make mutate           faults in decoder and emulator: which ones do the tests find?'
+	@echo 'make test-debug       all tests in the SVM machine on a kernel with its own checkers on'
+	@echo '                      (KASAN, lockdep, kmemleak ...), built at the first use'
+	@echo 'make test-long        make test and what takes long'
 	@echo 'make check            compiler warnings, sparse and style, against Linux 6.1 and 6.12'
 	@echo 'make bench            what operations cost, beside stock KVM (MACHINE=svm|vmx;'
 	@echo '                      BENCHFLAGS="--rows out,in": options of tools/bench/run-bench)'

@@ -16,14 +16,17 @@ What it finds there:
   files (SRC:DEST)
 and, with tests only:
   check    a command that must succeed before the tests (may repeat)
+When it runs:
+  long     yes: only with --long, or when it is named in full
 """
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .errors import SuiteError
 from .jobs import ListJob, MachineJob, ScriptJob
+from .kernels import DEBUG
 from .suite import BUILD, RESULTS, SELFTESTS, TESTVM, TOP, Program, matching, what_to_carry
 
 BOOTS = SELFTESTS / "boots"
@@ -32,6 +35,9 @@ MAIN = "tests"                  # the boot in which all machine tests run
 DEFAULT_KERNEL = "6.1-cloud"
 SCRIPT_SECONDS = 600     # outside the machine, as timeout=
 
+# How much longer programs may take where the kernel checks itself.
+DEBUG_SLOWER = 4
+
 # In the order in which they are tested, with the module of stock KVM.
 STOCK_KVM = {"svm": "kvm_amd", "vmx": "kvm_intel"}
 # QEMU runs each CPU in a thread of its own, Bochs all of them in one.
@@ -39,7 +45,7 @@ CPUS_ARE_THREADS = {"svm"}
 
 KEYS = {"tests", "script", "machine", "cpu", "cpus", "memory", "kernel", "append", "mitigations", "modules", "timeout",
         "allow_splat", "carry_modules", "files", "check", "kernels",
-        "carry_kernel", "turns"}
+        "carry_kernel", "turns", "long"}
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,10 @@ class Boot:
         """How many cores of this computer it keeps busy."""
         return int(self.one("cpus", "1")) if self.machine in CPUS_ARE_THREADS else 1
 
+    def due(self, patterns: list[str], long: bool) -> bool:
+        """Tell whether it is time for it."""
+        return long or self.one("long") != "yes" or any(name in patterns for name in (self.name, self.full_name))
+
     def chosen(self, patterns: list[str], programs: list[Program]) -> list[Program] | None:
         """Return which of all programs are to run in it; None: it is not wanted at all."""
         whole = matching(patterns, self.name, self.full_name)
@@ -152,13 +162,16 @@ class Boot:
 
     def _list_job(self, programs: list[Program], options: list[str], before: list[str],
                   after: list[str]) -> MachineJob:
+        if self.kernel == DEBUG:
+            programs = [replace(program, seconds=DEBUG_SLOWER * program.seconds) for program in programs]
+            programs.append(Program("leaks", "sh /selftests/run-list leaks", 600))
         checks = [Program("check", f"sh /selftests/run-list check {shlex.quote(command)}")
                   for command in self.keys.get("check", [])]
         plan = BUILD / "boots" / f"{self.vendor}-{self.name}"
         plan.parent.mkdir(parents=True, exist_ok=True)
         plan.write_text("".join(program.row + "\n" for program in checks + programs), encoding="utf-8")
         # A second of a machine with two CPUs is up to three of ours, but not every test may use all of its limit.
-        limit = min(1800.0, 300 + 3 * sum(program.seconds for program in programs))
+        limit = min(3600.0, 300 + 3 * sum(program.seconds for program in programs))
         options = ["--timeout", self.one("timeout", f"{limit:.0f}"), *self.options(), *options]
         for path in sorted({program.binary for program in programs}):
             if path.exists():

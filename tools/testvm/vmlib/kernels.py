@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Stock Debian kernels and the headers that match them, unpacked in the cache.
+"""Debian's kernels and the headers that match them, unpacked in the cache, and one built from its sources.
 
 Layout of the cache:
     kernels/NAME               link to the directory that is in use
@@ -13,6 +13,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import debugkernel
 from .apt import Apt, unpack
 from .cache import cache_dir, locked
 from .errors import TestvmError
@@ -31,6 +32,10 @@ SOURCES = {
     "6.1-generic": Source("amd64", None),
     "6.12-cloud": Source("cloud-amd64", "bookworm-backports"),
 }
+
+# Built here with the kernel's checkers on.
+DEBUG = "6.1-debug"
+NAMES = sorted([*SOURCES, DEBUG])
 
 
 @dataclass(frozen=True)
@@ -119,14 +124,38 @@ def _relocate_headers(root: Path, release: str) -> None:
         raise TestvmError(f"the header packages of {release} hold no {top.name}")
 
 
+def _build(report) -> Path:
+    """Return the debug kernel; build it when sources or configuration are new."""
+    kernels = cache_dir() / "kernels"
+    version = debugkernel.source_version()
+    if version is None:
+        # Without the sources whatever was built last has to do.
+        if (kernels / DEBUG / "complete").exists():
+            return (kernels / DEBUG).resolve()
+        raise TestvmError(f"the package {debugkernel.PACKAGE} is not installed",
+                          hint="as root: tools/testvm/install-packages test")
+    want = kernels / debugkernel.directory_name(version)
+    if not (want / "complete").exists():
+        kernels.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=kernels) as scratch:
+            root = Path(scratch) / "root"
+            debugkernel.build(root, report)
+            (root / "complete").touch()
+            shutil.rmtree(want, ignore_errors=True)
+            root.rename(want)
+        debugkernel.forget_old(kernels)
+    return want
+
+
 def get_kernel(name: str, refresh: bool = False, report=lambda text: None) -> Kernel:
-    """Return a kernel from the cache; fetch it when it is not there or refresh is set."""
-    if name not in SOURCES:
-        raise TestvmError(f"unknown kernel {name}", hint="known: " + ", ".join(SOURCES))
+    """Return a kernel from the cache; fetch or build it when it is not there or refresh is set."""
+    if name not in NAMES:
+        raise TestvmError(f"unknown kernel {name}", hint="known: " + ", ".join(NAMES))
     link = cache_dir() / "kernels" / name
-    with locked("kernels"):
-        if refresh or not (link / "complete").exists():
-            root = _fetch(name, SOURCES[name], report)
+    # A build takes minutes, in which the other kernels can be used.
+    with locked(DEBUG if name == DEBUG else "kernels"):
+        if name == DEBUG or refresh or not (link / "complete").exists():
+            root = _build(report) if name == DEBUG else _fetch(name, SOURCES[name], report)
             link.unlink(missing_ok=True)
             link.symlink_to(root.name)
         root = link.resolve()

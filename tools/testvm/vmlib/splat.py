@@ -10,7 +10,11 @@ STARTS = re.compile(
     r"rcu: INFO: |detected stalls? on CPU|self-detected stall|soft lockup|hard LOCKUP|"
     r"possible circular locking|possible recursive locking|inconsistent lock state|suspicious RCU usage|"
     r"INFO: task .* blocked for more than|scheduling while atomic|sleeping function called|"
-    r"unchecked MSR access|Kernel panic|KASAN:|UBSAN:|KCSAN:|kmemleak:|"
+    r"unchecked MSR access|Kernel panic|KASAN:|UBSAN:|KCSAN:|ODEBUG:|"
+    r"kmemleak: (?:Memory pool empty|Kernel memory leak detector disabled|Found object)|"
+    r"BUG [\w-]+ \(|pagealloc: |Poison overwritten|Redzone overwritten|"
+    r"DEBUG_LOCKS_WARN_ON|trying to register non-static key|turning off the locking correctness validator|"
+    r"workqueue lockup|stack-protector: |detected buffer overflow|"
     r"Bad page state|Bad rss-counter|refcount_t:|list_(?:add|del) corruption|"
     r"do_IRQ: .* No irq handler|traps: PANIC|unexpected trap|Voluntary context switch within RCU|"
     r"no VMCS|Undefined behaviour")

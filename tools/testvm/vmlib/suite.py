@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import SuiteError
+from .kernels import get_kernel
 
 TESTVM = Path(__file__).resolve().parent.parent
 TOP = TESTVM.parent.parent
@@ -85,7 +86,8 @@ def build(title: str, command: list[str]) -> None:
 
 
 def build_module(kernel: str) -> None:
-    """Build minikvm.ko for a kernel."""
+    """Build minikvm.ko for a kernel, which may have to be fetched or built first."""
+    get_kernel(kernel, report=lambda text: print(f"# {text}", flush=True))
     build(f"the module for {kernel}", [str(TESTVM / "build-module"), "--kernel", kernel,
                                        "--out", str(module_of(kernel).parent)])
 

@@ -65,6 +65,15 @@ class Reading(unittest.TestCase):
         self.assertEqual(1, boot("tests=*\ncpus=2\nmachine=vmx\n").cores)
 
 
+    def test_long(self) -> None:
+        for text, patterns, long, due in (("tests=*\n", ["*"], False, True), ("tests=*\nlong=yes\n", ["*"], False, False),
+                                          ("tests=*\nlong=yes\n", ["*"], True, True),
+                                          ("tests=*\nlong=yes\n", ["svm/*"], False, False),
+                                          ("tests=*\nlong=yes\n", ["x", "some"], False, True),
+                                          ("tests=*\nlong=yes\n", ["svm/some"], False, True)):
+            self.assertEqual(due, boot(text).due(patterns, long), (text, patterns, long))
+
+
 class Choosing(unittest.TestCase):
     """Which programs run, for names that the user gives."""
 

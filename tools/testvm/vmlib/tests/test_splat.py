@@ -24,7 +24,9 @@ class Splats(unittest.TestCase):
     """Finding them."""
 
     def test_clean(self) -> None:
-        for line in ("minikvm: loaded", "Spectre V2 : WARNING ignored", "debugfs: no bugs here",
+        for line in ("minikvm: loaded", "kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
+                     "kmemleak: Kernel memory leak detector initialized (mem pool available: 14000)",
+                     "kasan: KernelAddressSanitizer initialized", "Spectre V2 : WARNING ignored", "debugfs: no bugs here",
                      "x86/fpu: x87 FPU will use FXSAVE", ""):
             self.assertEqual([], find_splats(f"<6>[    1.000000] {line}\n", []), line)
 
@@ -53,6 +55,15 @@ class Splats(unittest.TestCase):
                      "BUG: sleeping function called from invalid context at mm/slab.c:1",
                      "UBSAN: shift-out-of-bounds in virt/vm.c:1:2",
                      "BUG: Bad page state in process smp_test  pfn:12345",
+                     "BUG: KASAN: slab-out-of-bounds in mkvm_vm_ioctl+0x1/0x2 [minikvm]",
+                     "ODEBUG: free active (active state 0) object type: timer_list hint: f+0x0/0x10",
+                     "BUG kmalloc-64 (Tainted: G           O     ): Redzone overwritten",
+                     "pagealloc: memory corruption",
+                     "INFO: trying to register non-static key.",
+                     "turning off the locking correctness validator.",
+                     "DEBUG_LOCKS_WARN_ON(1)",
+                     "kmemleak: Kernel memory leak detector disabled",
+                     "BUG: using smp_processor_id() in preemptible [00000000] code: smp_test/123",
                      "Kernel panic - not syncing: Fatal exception"):
             self.assertEqual(1, len(find_splats(f"[    1.000000] {line}\n", [])), line)
 

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The kernel 6.1-debug: built from Debian's linux-source-6.1, with the kernel's own checkers on.
+
+tools/testvm/debug.config says what is in it. What is kept of the build looks like an
+unpacked Debian kernel with its headers: the image, and what external modules are built with.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from .errors import TestvmError
+
+PACKAGE = "linux-source-6.1"
+TARBALL = Path("/usr/src") / f"{PACKAGE}.tar.xz"
+CONFIG = Path(__file__).resolve().parent.parent / "debug.config"
+# The one that builds the module, too.
+COMPILER = "gcc"
+PROGRESS_SECONDS = 60
+FILES = 960      # for the progress line
+NEWEST = 3       # builds that stay in the cache
+
+# Sources that no x86 kernel is built from, without which unpacking takes half of the time. Every
+# Kconfig file stays, as they include each other.
+LEFT_OUT = ["Documentation/*/*", "drivers/gpu/*.[chS]", "drivers/net/*.[chS]", "drivers/media/*.[chS]",
+            "drivers/staging/*.[chS]", "drivers/scsi/*.[chS]", "sound/*.[chS]", "tools/testing/*", "*.dts", "*.dtsi",
+            *(f"arch/{name}/*.[chS]" for name in (
+                "alpha", "arc", "arm", "arm64", "csky", "hexagon", "ia64", "loongarch", "m68k", "microblaze", "mips",
+                "nios2", "openrisc", "parisc", "powerpc", "riscv", "s390", "sh", "sparc", "um", "xtensa"))]
+
+# What building a module takes, relative to the top of the kernel's tree.
+KEPT = ["Makefile", "Kbuild", ".config", "Module.symvers", "include", "scripts", "tools/objtool/objtool",
+        "arch/x86/Makefile", "arch/x86/Makefile_32.cpu", "arch/x86/include", "arch/x86/kernel/asm-offsets.s"]
+
+
+def _run(command: list[str], **how) -> subprocess.CompletedProcess:
+    return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, errors="replace", check=False, **how)
+
+
+def _must(command: list[str], **how) -> None:
+    result = _run(command, **how)
+    if result.returncode:
+        raise TestvmError(f"{' '.join(command[:4])} failed:\n" + "\n".join(result.stdout.splitlines()[-20:]),
+                          hint="as root: tools/testvm/install-packages test")
+
+
+def _compile(command: list[str], tree: Path, report) -> None:
+    """Run make; say now and then how far it is."""
+    started = said = time.monotonic()
+    files = 0
+    last: list[str] = []
+    with subprocess.Popen(command, cwd=tree, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, errors="replace") as process:
+        for line in process.stdout:
+            files += line.startswith("  CC ")
+            last = [*last[-40:], line]
+            if time.monotonic() - said > PROGRESS_SECONDS:
+                said = time.monotonic()
+                report(f"debug kernel: {files} of about {FILES} files compiled after {said - started:.0f} s")
+    if process.returncode:
+        raise TestvmError("the debug kernel does not compile:\n" + "".join(last),
+                          hint="as root: tools/testvm/install-packages test")
+
+
+def source_version() -> str | None:
+    """Return the version of the installed package of sources; None: it is not installed."""
+    result = _run(["dpkg-query", "-W", "-f", "${db:Status-Status} ${Version}", PACKAGE])
+    status, _, version = result.stdout.partition(" ")
+    return version if status == "installed" and TARBALL.exists() else None
+
+
+def directory_name(version: str) -> str:
+    """Return the name in the cache: whatever changes the result changes it."""
+    recipe = hashlib.sha256(CONFIG.read_bytes() + repr((LEFT_OUT, KEPT, COMPILER)).encode())
+    return f"6.1-debug-{version}-{recipe.hexdigest()[:12]}"
+
+
+def missing_options(wanted: str, got: str) -> list[str]:
+    """Return the lines of a configuration fragment that are not in a configuration."""
+    lines = set(got.splitlines())
+    missing = []
+    for line in wanted.splitlines():
+        off = re.fullmatch(r"# (CONFIG_\w+) is not set", line)
+        # What depends on an option that is off is not mentioned at all.
+        if off:
+            if any(other.startswith(f"{off[1]}=") for other in lines):
+                missing.append(line)
+        elif line.startswith("CONFIG_") and line not in lines:
+            missing.append(line)
+    return missing
+
+
+def _configure(tree: Path, make: list[str]) -> None:
+    _must([*make, "allnoconfig", f"KCONFIG_ALLCONFIG={CONFIG}"], cwd=tree)
+    missing = missing_options(CONFIG.read_text(encoding="ascii"), (tree / ".config").read_text(encoding="ascii"))
+    if missing:
+        raise TestvmError(f"{CONFIG.name}: the kernel's configuration does not take: " + ", ".join(missing))
+
+
+def _keep(tree: Path, root: Path, release: str) -> None:
+    """Move what is needed later out of the tree."""
+    boot, modules = root / "boot", root / "lib" / "modules" / release
+    headers = root / "usr" / "src" / f"linux-headers-{release}"
+    for directory in (boot, modules / "kernel", headers):
+        directory.mkdir(parents=True)
+    (tree / "arch/x86/boot/bzImage").rename(boot / f"vmlinuz-{release}")
+    (tree / "System.map").rename(boot / f"System.map-{release}")
+    (tree / "modules.builtin").rename(modules / "modules.builtin")
+    # Of a kernel without modules of its own.
+    (tree / "vmlinux.symvers").rename(tree / "Module.symvers")
+    for name in KEPT:
+        if (tree / name).exists():
+            (headers / name).parent.mkdir(parents=True, exist_ok=True)
+            (tree / name).rename(headers / name)
+
+
+def build(root: Path, report) -> None:
+    """Build the kernel into the new directory root."""
+    version = source_version()
+    if version is None:
+        raise TestvmError(f"the package {PACKAGE} is not installed", hint="as root: tools/testvm/install-packages test")
+    make = ["make", f"-j{os.cpu_count()}", f"CC={COMPILER}", f"HOSTCC={COMPILER}", "ARCH=x86_64",
+            "KBUILD_BUILD_TIMESTAMP=@0", "KBUILD_BUILD_USER=minikvm", "KBUILD_BUILD_HOST=minikvm"]
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(dir=root.parent) as scratch:
+        report(f"debug kernel: unpacking {PACKAGE} {version}")
+        _must(["tar", "-xJf", str(TARBALL), "-C", scratch, "--strip-components=1",
+               *(f"--exclude={PACKAGE}/{pattern}" for pattern in LEFT_OUT)])
+        tree = Path(scratch)
+        _configure(tree, make)
+        report("debug kernel: compiling (once; several minutes)")
+        _compile([*make, "bzImage"], tree, report)
+        _must([*make, "modules_prepare"], cwd=tree)
+        release = (tree / "include/config/kernel.release").read_text(encoding="ascii").strip()
+        _keep(tree, root, release)
+        (root / "release").write_text(release + "\n", encoding="ascii")
+    report(f"debug kernel: {release} built in {time.monotonic() - started:.0f} s")
+
+
+def forget_old(kernels: Path) -> None:
+    """Remove all but the newest; work trees with other configurations may share the cache."""
+    found = sorted(kernels.glob("6.1-debug-*"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in found[NEWEST:]:
+        shutil.rmtree(path, ignore_errors=True)
