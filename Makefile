@@ -45,10 +45,11 @@ mutate:
 
 test-long:
 	@$(TESTVM)/install-packages test
+	@$(TESTVM)/install-packages debug
 	@$(TESTVM)/run-tests --long '$(TESTS)'
 
 test-debug:
-	@$(TESTVM)/install-packages test
+	@$(TESTVM)/install-packages debug
 	@$(TESTVM)/run-tests svm/debug_all
 
 test-svm test-vmx: test-%:

@@ -47,7 +47,7 @@ def _must(command: list[str], **how) -> None:
     result = _run(command, **how)
     if result.returncode:
         raise TestvmError(f"{' '.join(command[:4])} failed:\n" + "\n".join(result.stdout.splitlines()[-20:]),
-                          hint="as root: tools/testvm/install-packages test")
+                          hint="as root: tools/testvm/install-packages debug")
 
 
 def _compile(command: list[str], tree: Path, report) -> None:
@@ -57,15 +57,20 @@ def _compile(command: list[str], tree: Path, report) -> None:
     last: list[str] = []
     with subprocess.Popen(command, cwd=tree, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, errors="replace") as process:
-        for line in process.stdout:
-            files += line.startswith("  CC ")
-            last = [*last[-40:], line]
-            if time.monotonic() - said > PROGRESS_SECONDS:
-                said = time.monotonic()
-                report(f"debug kernel: {files} of about {FILES} files compiled after {said - started:.0f} s")
+        try:
+            for line in process.stdout:
+                files += line.startswith("  CC ")
+                last = [*last[-40:], line]
+                if time.monotonic() - said > PROGRESS_SECONDS:
+                    said = time.monotonic()
+                    report(f"debug kernel: {files} of about {FILES} files compiled after {said - started:.0f} s")
+        except BaseException:
+            # Interrupted: make would go on.
+            process.terminate()
+            raise
     if process.returncode:
         raise TestvmError("the debug kernel does not compile:\n" + "".join(last),
-                          hint="as root: tools/testvm/install-packages test")
+                          hint="as root: tools/testvm/install-packages debug")
 
 
 def source_version() -> str | None:
@@ -124,7 +129,7 @@ def build(root: Path, report) -> None:
     """Build the kernel into the new directory root."""
     version = source_version()
     if version is None:
-        raise TestvmError(f"the package {PACKAGE} is not installed", hint="as root: tools/testvm/install-packages test")
+        raise TestvmError(f"the package {PACKAGE} is not installed", hint="as root: tools/testvm/install-packages debug")
     make = ["make", f"-j{os.cpu_count()}", f"CC={COMPILER}", f"HOSTCC={COMPILER}", "ARCH=x86_64",
             "KBUILD_BUILD_TIMESTAMP=@0", "KBUILD_BUILD_USER=minikvm", "KBUILD_BUILD_HOST=minikvm"]
     started = time.monotonic()

@@ -133,7 +133,7 @@ def _build(report) -> Path:
         if (kernels / DEBUG / "complete").exists():
             return (kernels / DEBUG).resolve()
         raise TestvmError(f"the package {debugkernel.PACKAGE} is not installed",
-                          hint="as root: tools/testvm/install-packages test")
+                          hint="as root: tools/testvm/install-packages debug")
     want = kernels / debugkernel.directory_name(version)
     if not (want / "complete").exists():
         kernels.mkdir(exist_ok=True)
