@@ -169,9 +169,11 @@ bool mkvm_arch_unmap(struct mkvm *vm, gfn_t start, gfn_t end)
  * @vm: the VM */
 void mkvm_tdp_destroy(struct mkvm *vm)
 {
+	unsigned int levels = mkvm_caps.tdp->levels;
 	LIST_HEAD(dead);
 
-	tdp_clear(vm->arch.tdp_root, mkvm_caps.tdp->levels, 0, 0, mkvm_arch_max_gfn(), &dead);
+	/* Not mkvm_arch_max_gfn(): a table that reaches beyond what the CPU can address goes, too. */
+	tdp_clear(vm->arch.tdp_root, levels, 0, 0, tdp_span(levels + 1), &dead);
 	tdp_free_dead(&dead);
 	free_page((unsigned long)vm->arch.tdp_root);
 }
