@@ -148,25 +148,19 @@ static bool mkvm_ring_add(struct mkvm *vm, const struct kvm_coalesced_mmio *entr
 	return room;
 }
 
-/**
- * mkvm_coalesce() - put a write into the ring, if it belongs there
+/** mkvm_coalesce_slow() - mkvm_coalesce() where there are zones
  * @vm: the VM
  * @pio: a port; else guest-physical memory
  * @addr: port or address
  * @data: what is written
  * @len: bytes, at most 8
- *
- * Context: any of a vCPU's thread, also with interrupts off.
- * Return: whether it is done; else userspace has to be told now.
- */
-bool mkvm_coalesce(struct mkvm *vm, bool pio, u64 addr, const void *data, unsigned int len)
+ * Return: whether it is done. */
+bool mkvm_coalesce_slow(struct mkvm *vm, bool pio, u64 addr, const void *data, unsigned int len)
 {
 	struct kvm_coalesced_mmio entry = { .phys_addr = addr, .len = len, .pio = pio };
 	bool done;
 	int idx;
 
-	if (likely(!rcu_access_pointer(vm->coalesced.zones)))
-		return false;
 	memcpy(entry.data, data, min_t(unsigned int, len, sizeof(entry.data)));
 	idx = srcu_read_lock(&vm->srcu);
 	done = mkvm_zones_have(vm, pio, addr, len) && mkvm_ring_add(vm, &entry);

@@ -272,7 +272,27 @@ int mkvm_coalesced_init(struct mkvm *vm);
 void mkvm_coalesced_free(struct mkvm *vm);
 int mkvm_ioctl_coalesced(struct mkvm *vm, const struct kvm_coalesced_mmio_zone __user *arg,
 			 bool add);
-bool mkvm_coalesce(struct mkvm *vm, bool pio, u64 addr, const void *data, unsigned int len);
+bool mkvm_coalesce_slow(struct mkvm *vm, bool pio, u64 addr, const void *data,
+			unsigned int len);
+
+/**
+ * mkvm_coalesce() - put a write into the ring, if it belongs there
+ * @vm: the VM
+ * @pio: a port; else guest-physical memory
+ * @addr: port or address
+ * @data: what is written
+ * @len: bytes, at most 8
+ *
+ * Context: any of a vCPU's thread, also with interrupts off.
+ * Return: whether it is done; else userspace has to be told now.
+ */
+static inline bool mkvm_coalesce(struct mkvm *vm, bool pio, u64 addr, const void *data,
+				 unsigned int len)
+{
+	/* Most VMs have no zones. */
+	return unlikely(rcu_access_pointer(vm->coalesced.zones)) &&
+	       mkvm_coalesce_slow(vm, pio, addr, data, len);
+}
 
 /* notifier.c */
 int mkvm_notifier_register(struct mkvm *vm);

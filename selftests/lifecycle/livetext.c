@@ -394,6 +394,12 @@ static void decode(uint64_t address, int64_t *ecx, struct insn *insn)
 		else if (*p != 0x2e && *p != 0x3e && *p != 0x64 && *p != 0xf0 && *p != 0xf2 && *p != 0xf3)
 			break;
 	}
+	/* In 64-bit code C4 and C5 are VEX prefixes. The module has moves there: map 1, no immediate. */
+	if (*p == 0xc4 || *p == 0xc5) {
+		p += *p == 0xc4 ? 4 : 3;
+		insn->length = p - start + modrm_length(p);
+		return;
+	}
 	if ((*p & 0xf0) == 0x40)
 		wide = *p++ & 8;
 	op = *p++;
