@@ -224,6 +224,8 @@ struct mkvm_access {
  * @gpa: the address that is not memory
  * @one_access: it is that of the only operand
  * @rip: where the vCPU was when userspace was asked
+ * @insn: the instruction: one that is kept (mkvm_vcpu_arch.fetch), or @fetched
+ * @fetched: see there
  * @reads: what userspace has given, in the order of the instruction; the one behind is what it
  *	is asked for
  * @writes: what it has not heard of yet
@@ -238,6 +240,8 @@ struct mkvm_mmio {
 	gpa_t gpa;
 	bool one_access;
 	unsigned long rip;
+	const struct x86_insn *insn;
+	struct x86_insn fetched;
 	struct mkvm_access reads[MKVM_MMIO_ACCESSES];
 	struct mkvm_access writes[MKVM_MMIO_ACCESSES];
 	u8 nr_reads;

@@ -61,17 +61,18 @@ static int mkvm_mmio_locate(struct mkvm_vcpu *vcpu, u64 la, u32 access, gpa_t *g
 	struct gwalk_result res;
 	int r;
 
-	if (mmio->one_access && offset_in_page(la) == offset_in_page(mmio->gpa)) {
-		/* The CPU has translated it. */
+	if (likely(mmio->one_access && offset_in_page(la) == offset_in_page(mmio->gpa))) {
+		/* The CPU has translated it, and found no memory for this kind of access. */
 		*gpa = mmio->gpa;
-	} else {
-		r = mkvm_translate(vcpu, la, access, &res);
-		if (r == -EINVAL)
-			*fault = res.fault;
-		if (r)
-			return r;
-		*gpa = res.gpa;
+		*device = true;
+		return 0;
 	}
+	r = mkvm_translate(vcpu, la, access, &res);
+	if (r == -EINVAL)
+		*fault = res.fault;
+	if (r)
+		return r;
+	*gpa = res.gpa;
 	slot = mkvm_gfn_to_slot(vcpu->vm, *gpa >> PAGE_SHIFT);
 	if (slot && slot->flags & MKVM_SLOT_INVALID)
 		return -EAGAIN;
@@ -412,30 +413,43 @@ static int mkvm_execute(struct mkvm_vcpu *vcpu, const struct x86_insn *insn,
 	return r;
 }
 
+/* Which instruction it is: read once, however often it is executed. Return: as mkvm_fetch_insn(). */
+static int mkvm_mmio_fetch(struct mkvm_vcpu *vcpu, const struct x86_cpu *cpu,
+			   struct x86_fault *fault)
+{
+	struct mkvm_mmio *mmio = &vcpu->arch.mmio;
+	u8 bytes[X86_INSN_MAX];
+	unsigned int nr;
+	int r;
+
+	if (mmio->nr_reads)
+		return 0;
+	/* It stays where it is: nothing else of this vCPU is read before it is complete. */
+	mmio->insn = mkvm_fetch_kept(vcpu);
+	if (likely(mmio->insn))
+		return 0;
+	r = mkvm_fetch_insn(vcpu, cpu, &mmio->fetched, bytes, &nr);
+	if (r == -EINVAL)
+		*fault = mmio->fetched.fault;
+	mmio->insn = &mmio->fetched;
+	return r;
+}
+
 /*
  * Execute the instruction at RIP, with what is known of its reads. vm->srcu is held, and the guest's
  * FPU state in the registers.
  */
 static mkvm_run_t mkvm_emulate(struct mkvm_vcpu *vcpu)
 {
-	const struct x86_insn *insn = mkvm_fetch_kept(vcpu);
 	struct mkvm_mmio *mmio = &vcpu->arch.mmio;
-	u8 bytes[X86_INSN_MAX];
-	struct x86_insn fetched;
 	struct x86_fault fault;
 	struct x86_cpu cpu;
-	unsigned int nr;
-	int r = 0;
+	int r;
 
 	mkvm_x86_cpu(vcpu, &cpu);
-	if (!insn) {
-		r = mkvm_fetch_insn(vcpu, &cpu, &fetched, bytes, &nr);
-		if (r == -EINVAL)
-			fault = fetched.fault;
-		insn = &fetched;
-	}
+	r = mkvm_mmio_fetch(vcpu, &cpu, &fault);
 	if (!r)
-		r = mkvm_execute(vcpu, insn, &cpu, &fault);
+		r = mkvm_execute(vcpu, mmio->insn, &cpu, &fault);
 
 	switch (r) {
 	case 0:

@@ -19,34 +19,42 @@ static void mkvm_vec_end(void)
 	fpregs_unlock();
 }
 
-/* One instruction for each register: their numbers are part of it. */
-#define EACH_OF_8(X)	X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
-#define EACH_OF_16(X)	EACH_OF_8(X) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
+/* One instruction for each register, whose number is part of it. */
+#define OF_REG(n, insn, ...)	do { if (reg == (n)) asm volatile(insn(n) __VA_ARGS__); } while (0)
 
-#define GET_XMM(n)	case n: asm volatile("movdqu %%xmm" #n ", %0" : "=m" (*val)); break;
-#define SET_XMM(n)	case n: asm volatile("movdqu %0, %%xmm" #n : : "m" (*val)); break;
-#define GET_YMM(n)	case n: asm volatile("vmovdqu %%ymm" #n ", %0" : "=m" (*val)); break;
-#define SET_YMM(n)	case n: asm volatile("vmovdqu %0, %%ymm" #n : : "m" (*val)); break;
+#define OF_8_REGS(insn, ...)						\
+do {									\
+	OF_REG(0, insn, __VA_ARGS__);					\
+	OF_REG(1, insn, __VA_ARGS__);					\
+	OF_REG(2, insn, __VA_ARGS__);					\
+	OF_REG(3, insn, __VA_ARGS__);					\
+	OF_REG(4, insn, __VA_ARGS__);					\
+	OF_REG(5, insn, __VA_ARGS__);					\
+	OF_REG(6, insn, __VA_ARGS__);					\
+	OF_REG(7, insn, __VA_ARGS__);					\
+} while (0)
+
+#define OF_16_REGS(insn, ...)						\
+do {									\
+	OF_8_REGS(insn, __VA_ARGS__);					\
+	OF_REG(8, insn, __VA_ARGS__);					\
+	OF_REG(9, insn, __VA_ARGS__);					\
+	OF_REG(10, insn, __VA_ARGS__);					\
+	OF_REG(11, insn, __VA_ARGS__);					\
+	OF_REG(12, insn, __VA_ARGS__);					\
+	OF_REG(13, insn, __VA_ARGS__);					\
+	OF_REG(14, insn, __VA_ARGS__);					\
+	OF_REG(15, insn, __VA_ARGS__);					\
+} while (0)
+
+#define STORE_XMM(n)		"movdqu %%xmm" #n ", %0"
+#define LOAD_XMM(n)		"movdqu %0, %%xmm" #n
+#define STORE_YMM(n)		"vmovdqu %%ymm" #n ", %0"
+#define LOAD_YMM(n)		"vmovdqu %0, %%ymm" #n
 /* Clears all above. */
-#define SET_XMM_ONLY(n)	case n: asm volatile("vmovdqu %0, %%xmm" #n : : "m" (*val)); break;
-#define GET_MMX(n)	case n: asm volatile("movq %%mm" #n ", %0" : "=m" (*val)); break;
-#define SET_MMX(n)	case n: asm volatile("movq %0, %%mm" #n : : "m" (*val)); break;
-
-#define ACCESSOR(name, type, table, each)					\
-static void name(unsigned int reg, type *val)					\
-{										\
-	switch (reg) {								\
-	each(table)								\
-	}									\
-}
-
-ACCESSOR(get_xmm, struct x86_vec, GET_XMM, EACH_OF_16)
-ACCESSOR(set_xmm, const struct x86_vec, SET_XMM, EACH_OF_16)
-ACCESSOR(get_ymm, struct x86_vec, GET_YMM, EACH_OF_16)
-ACCESSOR(set_ymm, const struct x86_vec, SET_YMM, EACH_OF_16)
-ACCESSOR(set_xmm_only, const struct x86_vec, SET_XMM_ONLY, EACH_OF_16)
-ACCESSOR(get_mm, u64, GET_MMX, EACH_OF_8)
-ACCESSOR(set_mm, const u64, SET_MMX, EACH_OF_8)
+#define LOAD_XMM_ONLY(n)	"vmovdqu %0, %%xmm" #n
+#define STORE_MMX(n)		"movq %%mm" #n ", %0"
+#define LOAD_MMX(n)		"movq %0, %%mm" #n
 
 /** mkvm_emul_get_vec() - see struct x86_emul_ops
  * @priv: the vCPU
@@ -57,9 +65,9 @@ void mkvm_emul_get_vec(void *priv, unsigned int reg, struct x86_vec *val)
 	memset(val, 0, sizeof(*val));
 	mkvm_vec_begin();
 	if (boot_cpu_has(X86_FEATURE_AVX))
-		get_ymm(reg, val);
+		OF_16_REGS(STORE_YMM, : "=m" (*val));
 	else
-		get_xmm(reg, val);
+		OF_16_REGS(STORE_XMM, : "=m" (*val));
 	mkvm_vec_end();
 }
 
@@ -74,11 +82,11 @@ void mkvm_emul_set_vec(void *priv, unsigned int reg, const struct x86_vec *val, 
 {
 	mkvm_vec_begin();
 	if (size == 32)
-		set_ymm(reg, val);
+		OF_16_REGS(LOAD_YMM, : : "m" (*val));
 	else if (zero)
-		set_xmm_only(reg, val);
+		OF_16_REGS(LOAD_XMM_ONLY, : : "m" (*val));
 	else
-		set_xmm(reg, val);
+		OF_16_REGS(LOAD_XMM, : : "m" (*val));
 	mkvm_vec_end();
 }
 
@@ -90,7 +98,7 @@ u64 mkvm_emul_get_mmx(void *priv, unsigned int reg)
 	u64 val = 0;
 
 	mkvm_vec_begin();
-	get_mm(reg, &val);
+	OF_8_REGS(STORE_MMX, : "=m" (val));
 	mkvm_vec_end();
 	return val;
 }
@@ -102,6 +110,6 @@ u64 mkvm_emul_get_mmx(void *priv, unsigned int reg)
 void mkvm_emul_set_mmx(void *priv, unsigned int reg, u64 val)
 {
 	mkvm_vec_begin();
-	set_mm(reg, &val);
+	OF_8_REGS(LOAD_MMX, : : "m" (val));
 	mkvm_vec_end();
 }
