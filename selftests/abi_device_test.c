@@ -186,6 +186,7 @@ static const struct cap_row caps[] = {
 	CAP(SYNC_MMU, 1, 1, "abi_vm_test: guest_memory_is_process_memory"),
 	CAP(DESTROY_MEMORY_REGION_WORKS, 1, 1, "abi_vm_test: guest_sees_slot_changes"),
 	CAP(JOIN_MEMORY_REGIONS_WORKS, 1, 1, "abi_vm_test: guest_sees_slot_changes"),
+	CAP(IRQ_ROUTING, 4096, 4096, "abi_vm_test: gsi_routing_without_irqchip"),
 	CAP(SET_IDENTITY_MAP_ADDR, 1, 1, "abi_vm_test: identity_map_addr"),
 	CAP(INTERNAL_ERROR_DATA, 1, 1, "mmio_test"),
 	CAP(GET_TSC_KHZ, 1, 1, "tsc_test: rate"),

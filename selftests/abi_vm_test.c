@@ -765,6 +765,28 @@ TEST_F(bare, identity_map_addr)
 	EXPECT_EQ(-EINVAL, xioctl(self->vm, KVM_SET_IDENTITY_MAP_ADDR, &addr));
 }
 
+/* Without an interrupt controller in the kernel no table can be set, not even an empty one. */
+TEST_F(bare, gsi_routing_without_irqchip)
+{
+	static const struct kvm_irq_routing rows[] = {
+		{ .nr = 0 }, { .nr = 1 }, { .nr = 1, .flags = 1 },
+		{ .nr = 4096 }, { .nr = 4097 }, { .nr = 0xffffffff, .flags = 0xffffffff },
+	};
+	/* The routes behind it are not read. */
+	struct kvm_irq_routing *routing = guarded_alloc(sizeof(*routing));
+	unsigned int i;
+
+	ASSERT_NE(NULL, routing);
+	for (i = 0; i < ARRAY_LEN(rows); i++) {
+		*routing = rows[i];
+		EXPECT_EQ(-EINVAL, xioctl(self->vm, KVM_SET_GSI_ROUTING, routing))
+			TH_LOG("row %u", i);
+		EXPECT_EQ(-EFAULT, xioctl(self->vm, KVM_SET_GSI_ROUTING, (char *)routing + 4));
+	}
+	EXPECT_EQ(-EFAULT, xioctl(self->vm, KVM_SET_GSI_ROUTING, 0));
+	guarded_free(routing, sizeof(*routing));
+}
+
 /* A vCPU that could not be created leaves the door open. */
 TEST_F(bare, identity_map_addr_after_failure)
 {

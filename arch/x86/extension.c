@@ -47,6 +47,9 @@ static int ext_xsave2(void)
 	return max_t(u32, mkvm_xsave_size(mkvm_supported_xcr0), sizeof(struct kvm_xsave));
 }
 
+/* As in KVM, where they share it with interrupt controllers: the routes that a table may have. */
+#define MKVM_MAX_IRQ_ROUTES	4096
+
 static const struct extension extensions[] = {
 	{ KVM_CAP_HLT, 1, NULL, "arch/x86/run.c", "abi_vcpu_test.c" },
 	{ KVM_CAP_USER_MEMORY, 1, NULL, "virt/memslot.c", "abi_vm_test.c" },
@@ -68,6 +71,7 @@ static const struct extension extensions[] = {
 	{ KVM_CAP_SYNC_MMU, 1, NULL, "virt/notifier.c", "mem_test.c" },
 	{ KVM_CAP_DESTROY_MEMORY_REGION_WORKS, 1, NULL, "virt/memslot.c", "mem_test.c" },
 	{ KVM_CAP_JOIN_MEMORY_REGIONS_WORKS, 1, NULL, "virt/memslot.c", "mem_test.c" },
+	{ KVM_CAP_IRQ_ROUTING, MKVM_MAX_IRQ_ROUTES, NULL, "arch/x86/ioctl.c", "abi_vm_test.c" },
 	{ KVM_CAP_SET_IDENTITY_MAP_ADDR, 1, NULL, "arch/x86/ioctl.c", "abi_vm_test.c" },
 	{ KVM_CAP_DEBUGREGS, 1, NULL, "arch/x86/cr.c", "state_test.c" },
 	{ KVM_CAP_ENABLE_CAP, 1, NULL, "arch/x86/ioctl.c", "state_test.c" },

@@ -85,6 +85,14 @@ static long mkvm_set_max_vcpu_id(struct mkvm *vm, u64 max)
 	return r;
 }
 
+/* Routes lead to the pins of interrupt controllers in the kernel, and no VM has one. */
+static long mkvm_set_gsi_routing(const struct kvm_irq_routing __user *arg)
+{
+	struct kvm_irq_routing routing;
+
+	return copy_from_user(&routing, arg, sizeof(routing)) ? -EFAULT : -EINVAL;
+}
+
 static long mkvm_vm_enable_cap(struct mkvm *vm, const struct kvm_enable_cap __user *arg)
 {
 	struct kvm_enable_cap cap;
@@ -130,6 +138,8 @@ long mkvm_arch_vm_ioctl(struct mkvm *vm, unsigned int ioctl, unsigned long arg)
 		return mkvm_set_boot_cpu_id(vm, arg);
 	case KVM_ENABLE_CAP:
 		return mkvm_vm_enable_cap(vm, (struct kvm_enable_cap __user *)arg);
+	case KVM_SET_GSI_ROUTING:
+		return mkvm_set_gsi_routing((void __user *)arg);
 	case KVM_X86_SET_MSR_FILTER:
 		return mkvm_set_msr_filter(vm, (void __user *)arg);
 	case KVM_X86_SET_MSR_FILTER_COMPAT:
