@@ -283,6 +283,30 @@ TEST(features)
 	}
 }
 
+/* QEMU 7.2 turns the paravirtual clock off at each reset, whether CPUID has one or not. */
+TEST(no_paravirtual_clock)
+{
+	static const uint32_t clock[] = { 0x11, 0x12 };
+	uint64_t value;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(clock); i++) {
+		struct test_vcpu *vcpu = new_vcpu();
+
+		TEST_EQ(0, vcpu_get_msr(vcpu, clock[i]), "%#x at first", clock[i]);
+		TEST_EQ(1, __vcpu_set_msr(vcpu, clock[i], 0), "KVM_SET_MSRS %#x to 0", clock[i]);
+		TEST_EQ(0, vcpu_get_msr(vcpu, clock[i]), "%#x after that", clock[i]);
+		/* KVM has one. */
+		if (test_device_is_minikvm()) {
+			TEST_EQ(VECTOR_GP, guest_read(vcpu, clock[i], &value), "RDMSR %#x", clock[i]);
+			TEST_EQ(VECTOR_GP, guest_write(vcpu, clock[i], 0), "WRMSR %#x", clock[i]);
+			TEST_EQ(0, __vcpu_set_msr(vcpu, clock[i], 1), "KVM_SET_MSRS %#x to 1", clock[i]);
+			TEST_EQ(0, vcpu_get_msr(vcpu, clock[i]), "%#x at last", clock[i]);
+		}
+		vm_destroy(vcpu->vm);
+	}
+}
+
 /* No supervisor state, no PMU: nothing but 0. */
 TEST(features_reserved_bits)
 {

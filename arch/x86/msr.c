@@ -7,6 +7,7 @@
  * As in KVM an MSR of the other vendor exists too, when guests are known to read it whatever the
  * CPU is, and reads as something harmless.
  */
+#include <asm/kvm_para.h>
 #include <asm/mce.h>
 #include <asm/msr-index.h>
 #include <asm/mtrr.h>
@@ -293,6 +294,9 @@ static int de_cfg_set(struct mkvm_vcpu *vcpu, struct msr_access *a)
 static const struct msr_row msr_table[] = {
 	MSRS(MSR_IA32_P5_MC_ADDR, MSR_IA32_P5_MC_TYPE, READS(0)),
 	MSR(MSR_IA32_TSC, F(MSR_SAVE), GET(mkvm_tsc_get), SET(mkvm_tsc_set)),
+	/* There is no paravirtual clock: userspace can say that it is off, as QEMU 7.2 does. */
+	MSRS(MSR_KVM_WALL_CLOCK, MSR_KVM_SYSTEM_TIME, F(MSR_HOST_READ | MSR_HOST_WRITE),
+	     RESERVED(ALL), READS(0), IGNORES),
 	MSR(MSR_IA32_PLATFORM_ID, READS(0)),
 	MSR(MSR_IA32_APICBASE, KEPT_READ(apic_base), SET(apic_base_set)),
 	MSR(MSR_IA32_EBL_CR_POWERON, READS(0)),
