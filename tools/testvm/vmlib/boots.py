@@ -13,6 +13,7 @@ Where it runs, if not in the machine as it is with 1 CPU:
   allow_splat (may repeat), kernels, turns=yes (testvm --kernels, --turns)
 What it finds there:
   carry_modules (of the kernel, for modprobe), carry_kernel (yes: as /vmlinuz),
+  carry_qemu (yes: Debian 12's own QEMU, where Debian has it; wants memory=768),
   files (SRC:DEST)
 and, with tests only:
   check    a command that must succeed before the tests (may repeat)
@@ -45,7 +46,7 @@ CPUS_ARE_THREADS = {"svm"}
 
 KEYS = {"tests", "script", "machine", "cpu", "cpus", "memory", "kernel", "append", "mitigations", "modules", "timeout",
         "allow_splat", "carry_modules", "files", "check", "kernels",
-        "carry_kernel", "turns", "long"}
+        "carry_kernel", "carry_qemu", "turns", "long"}
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ class Boot:
         for key, option in (("modules", "--module"), ("carry_modules", "--carry-module")):
             for name in self.one(key).split():
                 options += [option, name]
-        for key, option in (("carry_kernel", "--carry-kernel"), ("turns", "--turns")):
+        for key, option in (("carry_kernel", "--carry-kernel"), ("carry_qemu", "--carry-qemu"), ("turns", "--turns")):
             if key in self.keys:
                 options.append(option)
         for pair in self.one("files").split():

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""QEMU of bookworm-backports, unpacked in the cache beside whatever is installed.
+"""QEMU, unpacked in the cache beside whatever is installed: one that is a test machine, one that runs in it.
 
 Layout of the cache:
-    emulators/qemu             link to the directory that is in use
+    emulators/NAME             link to the directory that is in use, for each Release
     emulators/qemu-VERSION/    root of the unpacked packages (usr/)
 
 The shared libraries that QEMU needs are packages of Debian 12 itself. Those that
@@ -21,9 +21,26 @@ from .apt import Apt, unpack
 from .cache import cache_dir, locked
 from .errors import TestvmError
 
-SUITE = "bookworm-backports"
-PACKAGES = ["qemu-system-x86", "qemu-system-common", "qemu-system-data", "seabios"]
 MULTIARCH = "x86_64-linux-gnu"
+BINARY = "usr/bin/qemu-system-x86_64"
+
+
+@dataclass(frozen=True)
+class Release:
+    """A QEMU: name of the link to it, suite (None: this computer's own, Debian 12) and packages, QEMU first."""
+
+    name: str
+    suite: str | None
+    packages: tuple[str, ...]
+
+
+# What emulates a machine.
+EMULATOR = Release("qemu", "bookworm-backports",
+                   ("qemu-system-x86", "qemu-system-common", "qemu-system-data", "seabios"))
+# What users of Debian 12 have: carried into a machine, where it uses /dev/kvm.
+CARRIED = Release("qemu-debian12", None, ("qemu-system-x86", "qemu-system-data", "seabios"))
+# What it looks for when it starts a PC without a screen and without a network.
+FIRMWARE = ("usr/share/seabios/bios-256k.bin", "usr/share/qemu/kvmvapic.bin", "usr/share/qemu/linuxboot_dma.bin")
 
 
 @dataclass(frozen=True)
@@ -46,7 +63,7 @@ class Qemu:
     def command(self) -> list[str]:
         """Return how to start it; env(1) is replaced by QEMU, so the process stays the same."""
         words = ["env", *(f"{name}={value}" for name, value in self.environment.items()),
-                 str(self.root / "usr/bin/qemu-system-x86_64")]
+                 str(self.root / BINARY)]
         for data in ("usr/share/qemu", "usr/share/seabios"):
             words += ["-L", str(self.root / data)]
         return words
@@ -70,9 +87,9 @@ def _missing_libraries(apt: Apt, fields: dict[str, str]) -> list[str]:
     return found
 
 
-def _fetch(report: Callable[[str], None]) -> Path:
-    backports, debian = Apt(SUITE), Apt()
-    fields = backports.show(PACKAGES[0])
+def _fetch(report: Callable[[str], None], release: Release) -> Path:
+    own, debian = Apt(release.suite), Apt()
+    fields = own.show(release.packages[0])
     version = fields["Version"]
     want = cache_dir() / "emulators" / f"qemu-{version.replace(':', '_')}"
     if (want / "complete").exists():
@@ -83,9 +100,9 @@ def _fetch(report: Callable[[str], None]) -> Path:
     with tempfile.TemporaryDirectory(dir=want.parent) as scratch:
         root = Path(scratch) / "root"
         root.mkdir()
-        for apt, packages in ((backports, PACKAGES), (debian, libraries)):
+        for number, (apt, packages) in enumerate(((own, list(release.packages)), (debian, libraries))):
             if packages:
-                debs = Path(scratch) / f"debs-{apt.suite}"
+                debs = Path(scratch) / f"debs-{number}"
                 debs.mkdir()
                 for deb in apt.download(packages, debs):
                     unpack(deb, root)
@@ -104,12 +121,37 @@ def _try(qemu: Qemu) -> None:
                           hint="apt-get install the package of the library that is missing")
 
 
-def get_qemu(report: Callable[[str], None]) -> Qemu:
-    """Return QEMU from the cache; fetch it when it is not there."""
-    link = cache_dir() / "emulators" / "qemu"
+def get_qemu(report: Callable[[str], None], release: Release = EMULATOR) -> Qemu:
+    """Return a QEMU from the cache; fetch it when it is not there."""
+    link = cache_dir() / "emulators" / release.name
     with locked("emulators"):
         if not (link / "complete").exists():
-            root = _fetch(report)
+            root = _fetch(report, release)
             link.unlink(missing_ok=True)
             link.symlink_to(root.name)
         return Qemu(link.resolve())
+
+
+def libraries_of(listing: str) -> list[Path]:
+    """Return the files that ldd lists, the dynamic linker among them."""
+    found = []
+    for line in listing.splitlines():
+        if line.endswith("not found"):
+            raise TestvmError(f"a shared library of QEMU is missing: {line.strip()}",
+                              hint="remove emulators/ from the cache: it is fetched again then")
+        match = re.search(r"(/\S+) \(0x", line)
+        if match:
+            found.append(Path(match[1]))
+    return found
+
+
+def files_to_carry(report: Callable[[str], None]) -> list[tuple[Path, str]]:
+    """Return what Debian 12's QEMU needs in a machine: each file, and where Debian has it."""
+    qemu = get_qemu(report, CARRIED)
+    listing = subprocess.run(["env", *(f"{name}={value}" for name, value in qemu.environment.items()),
+                              "ldd", qemu.root / BINARY], capture_output=True, text=True, check=True).stdout
+    pairs = [(qemu.root / name, f"/{name}") for name in (BINARY, *FIRMWARE)]
+    for path in libraries_of(listing):
+        folder = "/lib64" if path.name.startswith("ld-linux") else f"/lib/{MULTIARCH}"
+        pairs.append((path, f"{folder}/{path.name}"))
+    return pairs

@@ -116,7 +116,7 @@ class Kernels(InCache):
 
 
 class Emulators(InCache):
-    """The shared libraries of QEMU."""
+    """The two QEMUs and their shared libraries."""
 
     def test_missing_libraries(self) -> None:
         apt = FakeApt({"libone1": {"Depends": "libc6 (>= 2.34), libtwo2 | libother2"}, "libtwo2": {},
@@ -137,3 +137,33 @@ class Emulators(InCache):
             qemu = emulators.get_qemu(lambda text: None)
         self.assertEqual(root.resolve(), qemu.root)
         self.assertIn(str(root.resolve() / "usr/bin/qemu-system-x86_64"), qemu.command())
+
+    def test_releases(self) -> None:
+        apts = {None: FakeApt({"qemu-system-x86": {"Version": "1:7.2", "Depends": "libone1"}, "libone1": {}}),
+                "bookworm-backports": FakeApt({"qemu-system-x86": {"Version": "1:10.0"}})}
+        own, backports = apts[None], apts["bookworm-backports"]
+        with mock.patch.object(emulators, "Apt", lambda suite=None: apts[suite]), \
+                mock.patch.object(emulators, "unpack"), mock.patch.object(emulators, "_try"), \
+                mock.patch.object(emulators, "_installed", lambda package: False):
+            carried = emulators.get_qemu(lambda text: None, emulators.CARRIED)
+            self.assertEqual([*emulators.CARRIED.packages, "libone1"], own.downloaded)
+            self.assertEqual([], backports.downloaded)
+            emulator = emulators.get_qemu(lambda text: None)
+            self.assertEqual(list(emulators.EMULATOR.packages), backports.downloaded)
+        self.assertEqual(("qemu-1_7.2", "qemu-1_10.0"), (carried.root.name, emulator.root.name))
+
+    def test_carried_files(self) -> None:
+        listing = ("\tlinux-vdso.so.1 (0x00007ffe4c5e5000)\n"
+                   "\tlibone.so.1 => /cache/usr/lib/x86_64-linux-gnu/libone.so.1 (0x00007f1d2e0f7000)\n"
+                   "\t/lib64/ld-linux-x86-64.so.2 (0x00007f1d2f6a5000)\n")
+        self.assertEqual([Path("/cache/usr/lib/x86_64-linux-gnu/libone.so.1"), Path("/lib64/ld-linux-x86-64.so.2")],
+                         emulators.libraries_of(listing))
+        with self.assertRaises(TestvmError):
+            emulators.libraries_of(listing + "\tlibtwo.so.2 => not found\n")
+        with mock.patch.object(emulators, "get_qemu", lambda report, release: emulators.Qemu(Path("/root"))), \
+                mock.patch.object(emulators.subprocess, "run", lambda *args, **how: mock.Mock(stdout=listing)):
+            pairs = {target: source for source, target in emulators.files_to_carry(lambda text: None)}
+        self.assertEqual(Path("/root/usr/bin/qemu-system-x86_64"), pairs["/usr/bin/qemu-system-x86_64"])
+        self.assertEqual(Path("/root/usr/share/seabios/bios-256k.bin"), pairs["/usr/share/seabios/bios-256k.bin"])
+        self.assertIn("/lib/x86_64-linux-gnu/libone.so.1", pairs)
+        self.assertIn("/lib64/ld-linux-x86-64.so.2", pairs)
