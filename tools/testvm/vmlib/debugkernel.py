@@ -27,7 +27,7 @@ NEWEST = 3       # builds that stay in the cache
 
 # Sources that no x86 kernel is built from, without which unpacking takes half of the time. Every
 # Kconfig file stays, as they include each other.
-LEFT_OUT = ["Documentation/*/*", "drivers/gpu/*.[chS]", "drivers/net/*.[chS]", "drivers/media/*.[chS]",
+LEFT_OUT = ["Documentation/*/*", "drivers/gpu/*.[chS]", "drivers/net/*/*.[chS]", "drivers/media/*.[chS]",
             "drivers/staging/*.[chS]", "drivers/scsi/*.[chS]", "sound/*.[chS]", "tools/testing/*", "*.dts", "*.dtsi",
             *(f"arch/{name}/*.[chS]" for name in (
                 "alpha", "arc", "arm", "arm64", "csky", "hexagon", "ia64", "loongarch", "m68k", "microblaze", "mips",
