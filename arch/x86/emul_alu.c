@@ -579,7 +579,7 @@ int emul_cmpxchg8b(struct emul_ctx *c)
 
 	equal = !memcmp(old, expected, size);
 	if (c->atomic)
-		ret = c->e->ops->cmpxchg(priv, c->la, old, equal ? new : old, size, c->fault);
+		ret = c->e->ops->cmpxchg_mem(priv, c->la, old, equal ? new : old, size, c->fault);
 	else
 		ret = emul_write(c, c->la, equal ? new : old, size);
 	if (ret)

@@ -244,8 +244,8 @@ int emul_put(struct emul_ctx *c, unsigned int nr, u64 val)
 	case X86_OPND_MEM:
 		val &= emul_mask(opnd->size);
 		if (c->atomic)
-			return c->e->ops->cmpxchg(priv, c->la, &c->old, &val, opnd->size,
-						  c->fault);
+			return c->e->ops->cmpxchg_mem(priv, c->la, &c->old, &val, opnd->size,
+						      c->fault);
 		if (!c->has_la)
 			ret = emul_mem(c, emul_ea(c), opnd->size, true);
 		return ret ?: emul_write(c, c->la, &val, opnd->size);

@@ -38,7 +38,7 @@ struct x86_vec {
  *	the operand will be written, too: a fault must be that of a write, for all of it.
  *	@data NULL: only look whether it would fault (INS, before the port; CLFLUSH)
  * @write: the opposite; the last thing that can fail. All of it or nothing
- * @cmpxchg: write @new if memory holds @old, in one step for other CPUs too where it is
+ * @cmpxchg_mem: write @new if memory holds @old, in one step for other CPUs too where it is
  *	memory; for LOCK and XCHG. -EAGAIN when it holds something else: again from the start
  * @in: read a port: @size 1, 2 or 4. That the guest may use it has been checked before, by
  *	the CPU or by the caller
@@ -63,8 +63,8 @@ struct x86_emul_ops {
 		    struct x86_fault *fault);
 	int (*write)(void *priv, u64 la, const void *data, unsigned int len,
 		     struct x86_fault *fault);
-	int (*cmpxchg)(void *priv, u64 la, const void *old, const void *new, unsigned int len,
-		       struct x86_fault *fault);
+	int (*cmpxchg_mem)(void *priv, u64 la, const void *old, const void *new, unsigned int len,
+			   struct x86_fault *fault);
 	int (*in)(void *priv, u16 port, unsigned int size, u32 *data);
 	int (*out)(void *priv, u16 port, unsigned int size, u32 data);
 	u64 (*get_rflags)(void *priv);

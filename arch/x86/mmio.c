@@ -263,7 +263,7 @@ static int mkvm_emul_load_segment(void *priv, unsigned int seg, u16 selector,
 static const struct x86_emul_ops mkvm_emul_ops = {
 	.read		= mkvm_emul_read,
 	.write		= mkvm_emul_write,
-	.cmpxchg	= mkvm_emul_cmpxchg,
+	.cmpxchg_mem	= mkvm_emul_cmpxchg,
 	.in		= mkvm_emul_in,
 	.out		= mkvm_emul_out,
 	.get_rflags	= mkvm_emul_get_rflags,

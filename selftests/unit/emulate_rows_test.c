@@ -157,7 +157,7 @@ static int load_segment(void *priv, unsigned int seg, u16 selector, struct x86_f
 static const struct x86_emul_ops emul_ops = {
 	.read = mem_read,
 	.write = mem_write,
-	.cmpxchg = mem_cmpxchg,
+	.cmpxchg_mem = mem_cmpxchg,
 	.in = port_in,
 	.out = port_out,
 	.get_rflags = get_rflags,
