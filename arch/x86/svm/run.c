@@ -267,17 +267,19 @@ bool svm_enter(struct mkvm_vcpu *vcpu)
 					    svm->nmi_blocked;
 	vcpu->arch.cr2 = save->cr2;
 	control->clean = SVM_CLEAN_ALL;
-	control->tlb_ctl = TLB_CONTROL_DO_NOTHING;
 
 	svm_find_exit(svm);
 	svm->insn_len = 0;
 	vcpu->arch.regs_avail &= ~(BIT(MKVM_REG_CS_AR) | BIT(MKVM_REG_SS_AR));
 	if (unlikely(control->exit_code == (u32)SVM_EXIT_ERR)) {
-		/* The guest did not run: the event was not delivered. */
+		/* The guest did not run: the event was not delivered, and nobody knows what is cached. */
+		control->clean = 0;
 		svm_requeue_soft_exception(vcpu, vcpu->arch.event.vector);
 		return false;
 	}
 
+	if (unlikely(control->tlb_ctl != TLB_CONTROL_DO_NOTHING))
+		svm_cpu_flushed(svm);
 	vcpu->arch.event.type = MKVM_EVENT_NONE;
 	if (unlikely(svm->nmi_step != SVM_NMI_NO_STEP))
 		svm_end_nmi_step(vcpu);

@@ -18,6 +18,7 @@
  * @host_area_pa: physical address of it
  * @asid_generation: counts how often the ASIDs were used up
  * @next_asid:	first that was not given to a vCPU in this generation
+ * @flush:	the generation begins with the next VMRUN, which has to flush everything
  */
 struct svm_cpu {
 	bool on;
@@ -26,6 +27,7 @@ struct svm_cpu {
 	u64 host_area_pa;
 	u64 asid_generation;
 	u32 next_asid;
+	bool flush;
 };
 
 static DEFINE_PER_CPU(struct svm_cpu, svm_cpu);
@@ -174,19 +176,18 @@ static void svm_cpu_disable(void)
 /*
  * An ASID is given once in a generation, so nothing is cached under a new one: that is how
  * translations are flushed (svm_flush_tlb()). When all are used up, everything is flushed, and the
- * next generation begins.
+ * next generation begins. The flush is the CPU's and not the vCPU's, which may go elsewhere before
+ * it gets into the guest.
  */
 static void svm_assign_asid(struct svm_cpu *c, struct svm_vcpu *svm)
 {
-	struct vmcb_control_area *control = &svm->vmcb->control;
-
 	if (c->next_asid >= svm_config.nr_asids) {
 		c->asid_generation++;
 		c->next_asid = 1;
-		control->tlb_ctl = TLB_CONTROL_FLUSH_ALL_ASID;
+		c->flush = true;
 	}
 	svm->asid_generation = c->asid_generation;
-	control->asid = c->next_asid++;
+	svm->vmcb->control.asid = c->next_asid++;
 	svm_mark_dirty(svm, SVM_CLEAN_ASID);
 }
 
@@ -205,7 +206,19 @@ bool svm_cpu_prepare(struct svm_vcpu *svm)
 	svm->host_area_pa = c->host_area_pa;
 	if (unlikely(svm->asid_generation != c->asid_generation))
 		svm_assign_asid(c, svm);
+	svm->vmcb->control.tlb_ctl = c->flush ? TLB_CONTROL_FLUSH_ALL_ASID :
+						TLB_CONTROL_DO_NOTHING;
 	return true;
+}
+
+/** svm_cpu_flushed() - VMRUN has done what VMCB.TLB_CONTROL said
+ * @svm: the vCPU
+ *
+ * Context: interrupts off since svm_cpu_prepare(). */
+void svm_cpu_flushed(struct svm_vcpu *svm)
+{
+	this_cpu_write(svm_cpu.flush, false);
+	svm->vmcb->control.tlb_ctl = TLB_CONTROL_DO_NOTHING;
 }
 
 /* The backend; contracts in ops.h. */

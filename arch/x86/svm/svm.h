@@ -137,6 +137,7 @@ int svm_check_caps(void);
 
 /* svm.c */
 bool svm_cpu_prepare(struct svm_vcpu *svm);
+void svm_cpu_flushed(struct svm_vcpu *svm);
 
 /* vmcb.c */
 int svm_vmcb_setup(void);
