@@ -119,6 +119,7 @@ static int __init vmx_check_ept(void)
 {
 	u32 ept, vpid;
 
+	/* @vpid is about INVVPID, which is not used: see vmx_flush_tlb(). */
 	rdmsr(MSR_IA32_VMX_EPT_VPID_CAP, ept, vpid);
 	if (!(ept & VMX_EPT_PAGE_WALK_4_BIT) || !(ept & VMX_EPTP_WB_BIT) ||
 	    !(ept & VMX_EPT_INVEPT_BIT) ||
@@ -129,13 +130,6 @@ static int __init vmx_check_ept(void)
 	}
 	vmx_config.invept = ept & VMX_EPT_EXTENT_CONTEXT_BIT ?
 			    VMX_EPT_EXTENT_CONTEXT : VMX_EPT_EXTENT_GLOBAL;
-
-	/* Without a way to flush one, or all, VPIDs are of no use. */
-	if (!(vpid & VMX_VPID_INVVPID_BIT) ||
-	    !(vpid & (VMX_VPID_EXTENT_SINGLE_CONTEXT_BIT | VMX_VPID_EXTENT_GLOBAL_CONTEXT_BIT)))
-		vmx_config.cpu2 &= ~SECONDARY_EXEC_ENABLE_VPID;
-	vmx_config.invvpid = vpid & VMX_VPID_EXTENT_SINGLE_CONTEXT_BIT ?
-			     VMX_VPID_EXTENT_SINGLE_CONTEXT : VMX_VPID_EXTENT_ALL_CONTEXT;
 	return 0;
 }
 

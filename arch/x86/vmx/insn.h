@@ -17,12 +17,6 @@
 void vmread_error(unsigned long field);
 void vmwrite_error(unsigned long field, unsigned long value);
 
-/* Operand of INVEPT and INVVPID. */
-struct vmx_inv_desc {
-	u64 id;
-	u64 address;
-};
-
 /* The instructions that take a physical address in memory: VMXON, VMCLEAR, VMPTRLD. */
 #define VMX_INSN_PA(insn)							\
 static __always_inline int vmx_##insn(u64 pa)					\
@@ -40,23 +34,22 @@ VMX_INSN_PA(vmxon)
 VMX_INSN_PA(vmclear)
 VMX_INSN_PA(vmptrld)
 
-/* Those that take a type and a descriptor: INVEPT (an EPT pointer), INVVPID (a VPID). */
-#define VMX_INSN_INV(insn)							\
-static __always_inline int vmx_##insn(unsigned long type, u64 id)		\
-{										\
-	struct vmx_inv_desc desc = { .id = id };				\
-										\
-	asm goto("1: " #insn " %0, %1\n\t"					\
-		 "jbe %l[fail]\n\t"						\
-		 _ASM_EXTABLE(1b, %l[fail])					\
-		 : : "m" (desc), "r" (type) : "cc", "memory" : fail);		\
-	return 0;								\
-fail:										\
-	return -EIO;								\
-}
+/* @ept_pointer counts if @type is single-context. */
+static __always_inline int vmx_invept(unsigned long type, u64 ept_pointer)
+{
+	struct {
+		u64 ept_pointer;
+		u64 reserved;
+	} desc = { .ept_pointer = ept_pointer };
 
-VMX_INSN_INV(invept)
-VMX_INSN_INV(invvpid)
+	asm goto("1: invept %0, %1\n\t"
+		 "jbe %l[fail]\n\t"
+		 _ASM_EXTABLE(1b, %l[fail])
+		 : : "m" (desc), "r" (type) : "cc", "memory" : fail);
+	return 0;
+fail:
+	return -EIO;
+}
 
 static __always_inline int vmx_vmxoff(void)
 {

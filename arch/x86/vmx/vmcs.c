@@ -184,17 +184,13 @@ void vmx_vmcs_load(struct mkvm_vcpu *vcpu, int cpu)
  * vmx_flush_tlb() - drop the vCPU's translations on this CPU
  * @vcpu: the vCPU, loaded
  *
- * INVEPT drops guest-physical and combined mappings of the VM's tables, for all VPIDs and
- * PCIDs; INVVPID what is cached with the vCPU's tag (SDM, "Caching Translation
- * Information"). Context: preemption off.
+ * INVEPT drops guest-physical and combined mappings of the VM's tables, for all VPIDs and PCIDs.
+ * Other mappings are not made while EPT is on, so there is nothing for INVVPID (SDM, "Creating and
+ * Using Cached Translation Information"). Context: preemption off.
  */
 void vmx_flush_tlb(struct mkvm_vcpu *vcpu)
 {
-	struct vmx_vcpu *vmx = to_vmx(vcpu);
-
 	vmx_invept(vmx_config.invept, ept_pointer(vcpu->vm));
-	if (vmx->vpid)
-		vmx_invvpid(vmx_config.invvpid, vmx->vpid);
 }
 
 /* --- Lifetime ------------------------------------------------------------------------------ */

@@ -19,7 +19,6 @@
  * @cr0_fixed:	CR0 bits that must be 1 in a guest
  * @cr4_fixed:	CR4 bits that must be 1 in a guest
  * @invept:	INVEPT type to use for one VM: single-context or, where it is missing, global
- * @invvpid:	INVVPID type to use for one vCPU, likewise
  *
  * Computed from the capability MSRs at load (caps.c); constant afterwards.
  */
@@ -33,7 +32,6 @@ struct vmx_config {
 	u64 cr0_fixed;
 	u64 cr4_fixed;
 	unsigned long invept;
-	unsigned long invvpid;
 };
 
 extern struct vmx_config vmx_config;
