@@ -4,6 +4,7 @@
 # tools named here.
 
 KDIR ?=
+AUDIT ?=
 MACHINE ?=
 TESTS ?= *
 GUEST ?=
@@ -19,7 +20,7 @@ TESTVM := tools/testvm
 all: module tools
 
 module:
-	@$(TESTVM)/build-module --link $(if $(KDIR),--kdir $(KDIR))
+	@$(TESTVM)/build-module --link $(if $(KDIR),--kdir $(KDIR)) $(if $(AUDIT),MKVM_AUDIT=1)
 
 tools:
 	@$(MAKE) --no-print-directory -C tools/minikvm
@@ -78,7 +79,8 @@ clean:
 	@$(MAKE) --no-print-directory -C selftests clean
 
 help:
-	@echo 'make                  build minikvm.ko and the tools (KDIR=DIR: against these kernel headers)'
+	@echo 'make                  build minikvm.ko and the tools (KDIR=DIR: against these kernel headers;'
+	@echo '                      AUDIT=1: a module that checks itself, see Documentation/testing.rst)'
 	@echo 'make run              boot a test machine and run a guest that says Hello, world!'
 	@echo '                      (MACHINE=svm|vmx: in the one with AMD SVM, the default, or Intel VMX;'
 	@echo '                      GUEST=FILE: a flat binary of yours; RUNFLAGS="--long --trace-exits")'

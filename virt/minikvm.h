@@ -34,6 +34,7 @@
 
 #include "../uapi/linux/minikvm.h"
 #include "arch.h"
+#include "audit.h"
 #include "run.h"
 
 #undef pr_fmt

@@ -75,7 +75,8 @@ static int mkvm_inval_start(struct mmu_notifier *mn, const struct mmu_notifier_r
 		vm->inval_start = min(vm->inval_start, range->start);
 		vm->inval_end = max(vm->inval_end, range->end);
 	}
-	mkvm_for_hva_range(vm, range->start, range->end, mkvm_arch_unmap);
+	if (!mkvm_omit(notifier_unmap))
+		mkvm_for_hva_range(vm, range->start, range->end, mkvm_arch_unmap);
 	write_unlock(&vm->mmu_lock);
 	return 0;
 }
@@ -85,6 +86,8 @@ static void mkvm_inval_end(struct mmu_notifier *mn, const struct mmu_notifier_ra
 	struct mkvm *vm = mkvm_from_notifier(mn);
 
 	write_lock(&vm->mmu_lock);
+	mkvm_audit(unmapped, !mkvm_for_hva_range(vm, range->start, range->end, mkvm_arch_is_mapped),
+		   "%#lx to %#lx was taken away, and is mapped\n", range->start, range->end);
 	/*
 	 * The new sequence must be visible before the count drops to zero; both
 	 * are read under mmu_lock, which orders them.
@@ -169,6 +172,8 @@ void mkvm_notifier_unregister(struct mkvm *vm)
  */
 bool mkvm_inval_raced(struct mkvm *vm, unsigned long seq, unsigned long hva)
 {
+	if (mkvm_omit(fault_recheck))
+		return false;
 	if (vm->inval_count && hva >= vm->inval_start && hva < vm->inval_end)
 		return true;
 	return vm->inval_seq != seq;

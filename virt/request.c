@@ -37,10 +37,14 @@ void mkvm_make_all_request(struct mkvm *vm, enum mkvm_request req)
 	int cpu;
 
 	mkvm_for_each_vcpu(i, vcpu, vm) {
-		mkvm_make_request(vcpu, req);
+		if (!mkvm_omit(request))
+			mkvm_make_request(vcpu, req);
 		/* Pairs with the smp_mb() before the last look at the requests. */
 		smp_mb();
 		if (READ_ONCE(vcpu->mode) != MKVM_IN_GUEST)
+			continue;
+		mkvm_delay(kick);
+		if (mkvm_omit(kick))
 			continue;
 		/*
 		 * The thread may move right now; but it can only do so after it

@@ -102,6 +102,7 @@ void mkvm_debugfs_init(void)
 {
 	mkvm_debugfs_root = debugfs_create_dir("minikvm", NULL);
 	debugfs_create_file("total", 0444, mkvm_debugfs_root, NULL, &mkvm_total_fops);
+	mkvm_audit_debugfs(mkvm_debugfs_root);
 }
 
 /** mkvm_debugfs_exit() - remove the module's directory */

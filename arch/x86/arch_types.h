@@ -14,6 +14,7 @@
 #include <asm/fpu/types.h>
 
 #include "../../virt/run.h"
+#include "audit.h"
 #include "decode.h"
 
 struct mkvm_msr_filter;
@@ -342,6 +343,7 @@ struct mkvm_msrs {
  * @pio:	what was asked of userspace
  * @mmio:	likewise
  * @msr_exit_rip: where the vCPU was when userspace was asked about an MSR
+ * @audit:	of the audit build
  * @vmx:	Intel
  * @svm:	AMD
  */
@@ -404,6 +406,7 @@ struct mkvm_vcpu_arch {
 	struct mkvm_pio pio;
 	struct mkvm_mmio mmio;
 	unsigned long msr_exit_rip;
+	struct mkvm_audit_vcpu audit;
 
 	union {
 		struct vmx_vcpu *vmx;
@@ -445,6 +448,7 @@ struct mkvm_vm_tsc {
  * @exit_on_emulation_error: KVM_CAP_EXIT_ON_EMULATION_FAILURE is on. Likewise
  * @triple_fault_event: KVM_CAP_X86_TRIPLE_FAULT_EVENT is on. Likewise
  * @dumped:	the state of a vCPU was printed once already
+ * @audit:	of the audit build. Lock: vm->mmu_lock
  */
 struct mkvm_arch {
 	u64 *tdp_root;
@@ -458,6 +462,7 @@ struct mkvm_arch {
 	bool exit_on_emulation_error;
 	bool triple_fault_event;
 	unsigned long dumped;
+	struct mkvm_audit_vm audit;
 };
 
 #endif

@@ -72,7 +72,8 @@ static inline void mkvm_reg_write(struct mkvm_vcpu *vcpu, enum mkvm_reg reg,
 {
 	vcpu->arch.regs[reg] = val;
 	vcpu->arch.regs_avail |= BIT(reg);
-	vcpu->arch.regs_dirty |= BIT(reg);
+	if (!mkvm_omit(reg_dirty))
+		vcpu->arch.regs_dirty |= BIT(reg);
 }
 
 /**
@@ -83,7 +84,8 @@ static inline void mkvm_reg_write(struct mkvm_vcpu *vcpu, enum mkvm_reg reg,
 static inline void mkvm_mark_dirty(struct mkvm_vcpu *vcpu, enum mkvm_state state)
 {
 	vcpu->arch.regs_avail |= BIT(state);
-	vcpu->arch.regs_dirty |= BIT(state);
+	if (!mkvm_omit(state_dirty))
+		vcpu->arch.regs_dirty |= BIT(state);
 }
 
 /** mkvm_set_cr8() - change the task priority

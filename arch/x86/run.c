@@ -132,7 +132,8 @@ static mkvm_run_t mkvm_handle_requests(struct mkvm_vcpu *vcpu)
 	if (test_and_clear_bit(MKVM_REQ_TLB_FLUSH, &vcpu->requests)) {
 		vcpu->stat.tlb_flushes++;
 		preempt_disable();
-		mkvm_ops->flush_tlb(vcpu);
+		if (!mkvm_omit(flush))
+			mkvm_ops->flush_tlb(vcpu);
 		preempt_enable();
 	}
 	/* Last: the guest is entered now, or it is done again. */
@@ -166,7 +167,7 @@ static __always_inline bool mkvm_enter_once(struct mkvm_vcpu *vcpu, u32 what)
 /* Is there a reason not to enter the guest? Interrupts off, mode set. */
 static bool mkvm_must_leave(struct mkvm_vcpu *vcpu)
 {
-	return READ_ONCE(vcpu->requests) || mkvm_host_work_pending();
+	return (READ_ONCE(vcpu->requests) && !mkvm_omit(entry_recheck)) || mkvm_host_work_pending();
 }
 
 /*
@@ -186,6 +187,7 @@ static bool mkvm_enter_guest(struct mkvm_vcpu *vcpu, mkvm_run_t *ret)
 	bool unhandled = false;
 	u32 what;
 
+	mkvm_delay(entry);
 	preempt_disable();
 	local_irq_disable();
 	if (unlikely(!mkvm_ops->prepare(vcpu))) {

@@ -56,6 +56,7 @@ static int mkvm_map_fault(struct mkvm_vcpu *vcpu, const struct mkvm_memslot *slo
 	if (r)
 		return r;
 
+	mkvm_delay(map);
 	read_lock(&vm->mmu_lock);
 	if (mkvm_inval_raced(vm, seq, hva))
 		r = -EAGAIN;

@@ -159,8 +159,13 @@ bool mkvm_arch_unmap(struct mkvm *vm, gfn_t start, gfn_t end)
 
 	lockdep_assert_held_write(&vm->mmu_lock);
 	any = tdp_clear(vm->arch.tdp_root, mkvm_caps.tdp->levels, 0, start, end, &dead);
-	if (any)
-		mkvm_flush_remote_tlbs(vm);
+	if (any) {
+		mkvm_audit_removed(vm);
+		mkvm_delay(flush);
+		if (!mkvm_omit(unmap_flush))
+			mkvm_flush_remote_tlbs(vm);
+		mkvm_audit_released(vm);
+	}
 	tdp_free_dead(&dead);
 	return any;
 }

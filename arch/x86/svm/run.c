@@ -34,8 +34,10 @@ void svm_vcpu_load(struct mkvm_vcpu *vcpu, int cpu)
 	if (svm->cpu != cpu) {
 		svm->cpu = cpu;
 		/* Tags and what is cached of the VMCB belong to a CPU. */
-		svm->asid_generation = 0;
-		svm->vmcb->control.clean = 0;
+		if (!mkvm_omit(asid_move))
+			svm->asid_generation = 0;
+		if (!mkvm_omit(clean_move))
+			svm->vmcb->control.clean = 0;
 	}
 }
 
@@ -250,12 +252,15 @@ bool svm_enter(struct mkvm_vcpu *vcpu)
 	if (unlikely(svm->host_debugctl))
 		update_debugctlmsr(0);
 
+	svm_audit_entry(vcpu);
 	svm_enter_exit(vcpu, svm);
 
 	if (unlikely(svm->host_debugctl))
 		update_debugctlmsr(svm->host_debugctl);
 	/* An NMI that ended guest execution is delivered here. */
 	svm_stgi();
+
+	svm_audit_exit(vcpu);
 
 	/* In memory like all else: cheaper now than through svm_cache_reg(). */
 	vcpu->arch.regs[MKVM_REG_RAX] = save->rax;

@@ -101,12 +101,22 @@ static int __init svm_setup(void)
 		return r;
 	r = svm_vmcb_setup();
 	if (r)
-		svm_free_areas();
+		goto out_areas;
+	r = mkvm_audit_setup(svm_config.nr_asids);
+	if (r)
+		goto out_vmcb;
+	return 0;
+
+out_vmcb:
+	svm_vmcb_teardown();
+out_areas:
+	svm_free_areas();
 	return r;
 }
 
 static void svm_teardown(void)
 {
+	mkvm_audit_teardown();
 	svm_vmcb_teardown();
 	svm_free_areas();
 }
@@ -184,7 +194,7 @@ static void svm_assign_asid(struct svm_cpu *c, struct svm_vcpu *svm)
 	if (c->next_asid >= svm_config.nr_asids) {
 		c->asid_generation++;
 		c->next_asid = 1;
-		c->flush = true;
+		c->flush = !mkvm_omit(asid_wrap);
 	}
 	svm->asid_generation = c->asid_generation;
 	svm->vmcb->control.asid = c->next_asid++;

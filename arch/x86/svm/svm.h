@@ -61,6 +61,26 @@ enum svm_nmi_step {
 	SVM_NMI_STEP_GUEST_TF,	/* a step, but the guest has its own TF */
 };
 
+#ifdef MKVM_AUDIT
+/**
+ * struct svm_audit - of the audit build: the VMCB as the CPU may have it in its cache
+ * @last:	at the end of the last #VMEXIT
+ * @cpu:	where that was
+ */
+struct svm_audit {
+	struct vmcb last;
+	int cpu;
+};
+
+void svm_audit_entry(struct mkvm_vcpu *vcpu);
+void svm_audit_exit(struct mkvm_vcpu *vcpu);
+#else
+struct svm_audit { };
+
+static inline void svm_audit_entry(struct mkvm_vcpu *vcpu) { }
+static inline void svm_audit_exit(struct mkvm_vcpu *vcpu) { }
+#endif
+
 /**
  * struct svm_vcpu - the AMD part of a vCPU
  * @vmcb:	its virtual machine control block
@@ -82,6 +102,7 @@ enum svm_nmi_step {
  * @exit:	row of the last exit
  * @exit_index: its number
  * @insn_len:	length of the instruction that exited, 0: not known
+ * @audit:	see there
  */
 struct svm_vcpu {
 	struct vmcb *vmcb;
@@ -107,6 +128,7 @@ struct svm_vcpu {
 	const struct svm_exit_row *exit;
 	unsigned int exit_index;
 	unsigned int insn_len;
+	struct svm_audit audit;
 };
 
 static inline struct svm_vcpu *to_svm(struct mkvm_vcpu *vcpu)
@@ -117,6 +139,8 @@ static inline struct svm_vcpu *to_svm(struct mkvm_vcpu *vcpu)
 /* A field of this group is written: the CPU must not use what it has cached. */
 static inline void svm_mark_dirty(struct svm_vcpu *svm, enum svm_clean_bit bit)
 {
+	if (mkvm_omit_nr(MKVM_OMIT_clean_intercepts + bit))
+		return;
 	svm->vmcb->control.clean &= ~BIT(bit);
 }
 

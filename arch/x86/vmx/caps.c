@@ -117,10 +117,12 @@ static int __init vmx_check_paging_modes(void)
 /* SDM, "VPID and EPT Capabilities". */
 static int __init vmx_check_ept(void)
 {
-	u32 ept, vpid;
+	u64 cap;
+	u32 ept;
 
-	/* @vpid is about INVVPID, which is not used: see vmx_flush_tlb(). */
-	rdmsr(MSR_IA32_VMX_EPT_VPID_CAP, ept, vpid);
+	rdmsrl(MSR_IA32_VMX_EPT_VPID_CAP, cap);
+	/* The upper half is about INVVPID, which is not used: see vmx_flush_tlb(). */
+	ept = cap;
 	if (!(ept & VMX_EPT_PAGE_WALK_4_BIT) || !(ept & VMX_EPTP_WB_BIT) ||
 	    !(ept & VMX_EPT_INVEPT_BIT) ||
 	    !(ept & (VMX_EPT_EXTENT_CONTEXT_BIT | VMX_EPT_EXTENT_GLOBAL_BIT))) {

@@ -83,6 +83,8 @@ static void vmx_load_host_segs(struct vmx_vcpu *vmx)
 	u16 fs = host->fs & 7 ? 0 : host->fs;
 	u16 gs = host->gs & 7 ? 0 : host->gs;
 
+	if (mkvm_omit(host_segs))
+		return;
 	if (fs != vmx->host_fs)
 		vmcs_write16(HOST_FS_SELECTOR, vmx->host_fs = fs);
 	if (gs != vmx->host_gs)
@@ -97,9 +99,9 @@ static void vmx_update_host_crs(struct vmx_vcpu *vmx)
 	unsigned long cr3 = __get_current_cr3_fast();
 	unsigned long cr4 = cr4_read_shadow();
 
-	if (unlikely(cr3 != vmx->host_cr3))
+	if (unlikely(cr3 != vmx->host_cr3) && !mkvm_omit(host_cr3))
 		vmcs_writel(HOST_CR3, vmx->host_cr3 = cr3);
-	if (unlikely(cr4 != vmx->host_cr4))
+	if (unlikely(cr4 != vmx->host_cr4) && !mkvm_omit(host_cr4))
 		vmcs_writel(HOST_CR4, vmx->host_cr4 = cr4);
 }
 
@@ -325,7 +327,9 @@ bool vmx_enter(struct mkvm_vcpu *vcpu)
 
 	if (unlikely(vmx->around))
 		vmx_before_entry(vmx);
+	vmx_audit_entry(vcpu);
 	vmx_enter_exit(vcpu, vmx);
+	mkvm_audit_exit(vcpu);
 	if (unlikely(vmx->around))
 		vmx_after_exit(vmx);
 

@@ -53,12 +53,17 @@ int __init vmx_vmcs_setup(void)
 	memset(vmx_io_bitmap, 0xff, 2 * PAGE_SIZE);
 	memset(vmx_msr_bitmap, 0xff, PAGE_SIZE);
 	__set_bit(0, vmx_vpids);
+	if (mkvm_audit_setup(VMX_NR_VPIDS)) {
+		vmx_vmcs_teardown();
+		return -ENOMEM;
+	}
 	return 0;
 }
 
 /** vmx_vmcs_teardown() - undo vmx_vmcs_setup() */
 void vmx_vmcs_teardown(void)
 {
+	mkvm_audit_teardown();
 	bitmap_free(vmx_vpids);
 	free_page((unsigned long)vmx_msr_bitmap);
 	free_pages((unsigned long)vmx_io_bitmap, 1);
@@ -174,9 +179,11 @@ void vmx_vmcs_load(struct mkvm_vcpu *vcpu, int cpu)
 		vmx_vmptrld(vmx->vmcs_pa);
 	}
 	if (moved) {
-		vmx_write_cpu_state(cpu);
+		if (!mkvm_omit(cpu_state))
+			vmx_write_cpu_state(cpu);
 		/* This CPU may hold translations from when the vCPU was here before. */
-		mkvm_make_request(vcpu, MKVM_REQ_TLB_FLUSH);
+		if (!mkvm_omit(move_flush))
+			mkvm_make_request(vcpu, MKVM_REQ_TLB_FLUSH);
 	}
 }
 
@@ -190,7 +197,12 @@ void vmx_vmcs_load(struct mkvm_vcpu *vcpu, int cpu)
  */
 void vmx_flush_tlb(struct mkvm_vcpu *vcpu)
 {
+	u64 removed = mkvm_audit_removals(vcpu->vm);
+
+	if (mkvm_omit(invept))
+		return;
 	vmx_invept(vmx_config.invept, ept_pointer(vcpu->vm));
+	mkvm_audit_flushed(vcpu, to_vmx(vcpu)->vpid, removed);
 }
 
 /* --- Lifetime ------------------------------------------------------------------------------ */

@@ -185,6 +185,13 @@ int vmx_set_msr(struct mkvm_vcpu *vcpu, u32 msr, u64 data);
 void vmx_pass_insn(struct mkvm_vcpu *vcpu);
 void vmx_skip_insn(struct mkvm_vcpu *vcpu);
 
+/* audit.c: the audit build's checks */
+#ifdef MKVM_AUDIT
+void vmx_audit_entry(struct mkvm_vcpu *vcpu);
+#else
+static inline void vmx_audit_entry(struct mkvm_vcpu *vcpu) { }
+#endif
+
 /* why.c */
 const char *vmx_instruction_error(u32 error);
 void vmx_dump(struct mkvm_vcpu *vcpu);

@@ -14,7 +14,7 @@ Where it runs, if not in the machine as it is with 1 CPU:
 What it finds there:
   carry_modules (of the kernel, for modprobe), carry_kernel (yes: as /vmlinuz),
   carry_qemu (yes: Debian 12's own QEMU, where Debian has it; wants memory=768),
-  files (SRC:DEST)
+  files (SRC:DEST), audit (yes: the module's audit build; always so with 6.1-debug)
 and, with tests only:
   check    a command that must succeed before the tests (may repeat)
 When it runs:
@@ -46,7 +46,7 @@ CPUS_ARE_THREADS = {"svm"}
 
 KEYS = {"tests", "script", "machine", "cpu", "cpus", "memory", "kernel", "append", "mitigations", "modules", "timeout",
         "allow_splat", "carry_modules", "files", "check", "kernels",
-        "carry_kernel", "carry_qemu", "turns", "long"}
+        "carry_kernel", "carry_qemu", "turns", "long", "audit"}
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,11 @@ class Boot:
         return self.one("kernel", DEFAULT_KERNEL)
 
     @property
+    def audit(self) -> bool:
+        """Whether the module checks itself."""
+        return self.one("audit") == "yes" or self.kernel == DEBUG
+
+    @property
     def cores(self) -> int:
         """How many cores of this computer it keeps busy."""
         return int(self.one("cpus", "1")) if self.machine in CPUS_ARE_THREADS else 1
@@ -146,10 +151,10 @@ class Boot:
     def job(self, programs: list[Program]) -> MachineJob:
         """Return the job that runs the script, or these programs, with minikvm."""
         if "tests" in self.keys:
-            return self._list_job(programs, what_to_carry(self.kernel), ["load"], ["unload"])
+            return self._list_job(programs, what_to_carry(self.kernel, self.audit), ["load"], ["unload"])
         script, *arguments = shlex.split(self.one("script"))
         options = ["--timeout", self.one("timeout", str(SCRIPT_SECONDS)), *self.options(),
-                   *what_to_carry(self.kernel), "--file", f"{BOOTS}:/boots",
+                   *what_to_carry(self.kernel, self.audit), "--file", f"{BOOTS}:/boots",
                    "--file", f"{SELFTESTS}/build/lifecycle/lifecycle:/bin/lifecycle",
                    "--", "sh", f"/boots/{script}", *arguments]
         return ScriptJob(self.full_name, RESULTS, self.cores, options)

@@ -17,7 +17,7 @@ STARTS = re.compile(
     r"workqueue lockup|stack-protector: |detected buffer overflow|"
     r"Bad page state|Bad rss-counter|refcount_t:|list_(?:add|del) corruption|"
     r"do_IRQ: .* No irq handler|traps: PANIC|unexpected trap|Voluntary context switch within RCU|"
-    r"no VMCS|Undefined behaviour")
+    r"no VMCS|Undefined behaviour|minikvm: audit: ")
 
 PREFIX = re.compile(r"^(?:<\d+>)?\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?")
 LONGEST = 80

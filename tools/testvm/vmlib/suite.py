@@ -85,11 +85,12 @@ def build(title: str, command: list[str]) -> None:
         raise SuiteError(f"{title}: failed: {shlex.join(command)}")
 
 
-def build_module(kernel: str) -> None:
+def build_module(kernel: str, audit: bool = False) -> None:
     """Build minikvm.ko for a kernel, which may have to be fetched or built first."""
     get_kernel(kernel, report=lambda text: print(f"# {text}", flush=True))
-    build(f"the module for {kernel}", [str(TESTVM / "build-module"), "--kernel", kernel,
-                                       "--out", str(module_of(kernel).parent)])
+    build(f"the module for {kernel}{', with its audit' if audit else ''}",
+          [str(TESTVM / "build-module"), "--kernel", kernel, "--out", str(module_of(kernel, audit).parent),
+           *(["MKVM_AUDIT=1"] if audit else [])])
 
 
 def build_selftests(target: str) -> None:
@@ -103,12 +104,12 @@ def build_tools() -> None:
     build("the tools", ["make", "-C", "tools/minikvm"])
 
 
-def module_of(kernel: str) -> Path:
+def module_of(kernel: str, audit: bool = False) -> Path:
     """Return where the module for a kernel is."""
-    return BUILD / f"module-{kernel}" / "minikvm.ko"
+    return BUILD / f"module-{kernel}{'-audit' if audit else ''}" / "minikvm.ko"
 
 
-def what_to_carry(kernel: str) -> list[str]:
+def what_to_carry(kernel: str, audit: bool) -> list[str]:
     """Return the arguments for testvm that bring module and tools along."""
-    return ["--file", f"{module_of(kernel)}:/minikvm.ko",
+    return ["--file", f"{module_of(kernel, audit)}:/minikvm.ko",
             "--file", f"{TOP}/tools/minikvm/minikvm:/bin/minikvm"]
