@@ -1545,6 +1545,13 @@ TEST(task_switch)
 	uint64_t tss = 0x0000890000000067ull | (uint64_t)(GUEST_DATA & 0xffff) << 16 |
 		       (uint64_t)(GUEST_DATA >> 16) << 32;
 	uint64_t gate = 0x0000e50000580000ull;
+	/* What the new task would begin with: a HLT, so that nothing follows where there is no exit. */
+	struct {
+		uint32_t eip, eflags, eax, ecx, edx, ebx, esp, ebp, esi, edi, es, cs, ss, ds;
+	} task = {
+		.eflags = 2, .esp = GUEST_STACK_TOP,
+		.es = SEL_DATA, .cs = SEL_CODE32, .ss = SEL_DATA, .ds = SEL_DATA,
+	};
 	struct kvm_regs before, after;
 	int i;
 
@@ -1555,6 +1562,8 @@ TEST(task_switch)
 			   vm_with_log(MODE_PROT32, BYTES(0xea, 0, 0, 0, 0, 0x58, 0x00, 0xf4));
 		vm_write(vcpu->vm, GUEST_GDT + 0x58, &tss, sizeof(tss));
 		vm_write(vcpu->vm, GUEST_IDT + 0x70 * 8, &gate, sizeof(gate));
+		task.eip = GUEST_CODE + (i ? 2 : 7);
+		vm_write(vcpu->vm, GUEST_DATA + 0x20, &task, sizeof(task));
 		vcpu_get_regs(vcpu, &before);
 		vcpu_run(vcpu);
 		SKIP_IF_TCG(vcpu->run->exit_reason == KVM_EXIT_HLT,

@@ -1,0 +1,6 @@
+# All machine tests with the module's audit build: nothing stale is used, whatever they do.
+tests=*
+cpus=2
+memory=1024
+audit=yes
+long=yes
