@@ -15,7 +15,7 @@ PREFIX ?= /usr/local
 
 TESTVM := tools/testvm
 
-.PHONY: all module tools modules_install install run test test-long test-debug test-svm test-vmx test-kvm-selftests fuzz mutate check bench shell clean help
+.PHONY: all module tools modules_install install run test test-long test-debug coverage test-svm test-vmx test-kvm-selftests fuzz mutate check bench shell clean help
 
 all: module tools
 
@@ -52,6 +52,10 @@ test-long:
 test-debug:
 	@$(TESTVM)/install-packages debug
 	@$(TESTVM)/run-tests svm/debug_all
+
+coverage:
+	@$(TESTVM)/install-packages debug
+	@$(TESTVM)/coverage $(if $(MACHINE),--machine $(MACHINE))
 
 test-svm test-vmx: test-%:
 	@$(TESTVM)/install-packages test
@@ -96,6 +100,7 @@ help:
 	@echo 'make test-debug       all tests in the SVM machine on a kernel with its own checkers on'
 	@echo '                      (KASAN, lockdep, kmemleak ...), built at the first use'
 	@echo 'make test-long        make test and what takes long'
+	@echo 'make coverage         which lines and branches of the module the machine tests execute'
 	@echo 'make check            compiler warnings, sparse and style, against Linux 6.1 and 6.12'
 	@echo 'make bench            what operations cost, beside stock KVM (MACHINE=svm|vmx;'
 	@echo '                      BENCHFLAGS="--rows out,in": options of tools/bench/run-bench)'

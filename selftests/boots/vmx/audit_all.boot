@@ -2,5 +2,5 @@
 tests=*
 cpus=2
 memory=1024
-audit=yes
+module=audit
 long=yes

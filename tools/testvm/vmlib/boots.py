@@ -14,7 +14,9 @@ Where it runs, if not in the machine as it is with 1 CPU:
 What it finds there:
   carry_modules (of the kernel, for modprobe), carry_kernel (yes: as /vmlinuz),
   carry_qemu (yes: Debian 12's own QEMU, where Debian has it; wants memory=768),
-  files (SRC:DEST), audit (yes: the module's audit build; always so with 6.1-debug)
+  files (SRC:DEST),
+  module (audit: the module's audit build, which is the rule with 6.1-debug; coverage: one that
+  counts lines, which needs 6.1-debug)
 and, with tests only:
   check    a command that must succeed before the tests (may repeat)
 When it runs:
@@ -46,7 +48,7 @@ CPUS_ARE_THREADS = {"svm"}
 
 KEYS = {"tests", "script", "machine", "cpu", "cpus", "memory", "kernel", "append", "mitigations", "modules", "timeout",
         "allow_splat", "carry_modules", "files", "check", "kernels",
-        "carry_kernel", "carry_qemu", "turns", "long", "audit"}
+        "carry_kernel", "carry_qemu", "turns", "long", "module"}
 
 
 @dataclass(frozen=True)
@@ -100,9 +102,9 @@ class Boot:
         return self.one("kernel", DEFAULT_KERNEL)
 
     @property
-    def audit(self) -> bool:
-        """Whether the module checks itself."""
-        return self.one("audit") == "yes" or self.kernel == DEBUG
+    def variant(self) -> str:
+        """How the module is built."""
+        return self.one("module", "audit" if self.kernel == DEBUG else "")
 
     @property
     def cores(self) -> int:
@@ -151,10 +153,10 @@ class Boot:
     def job(self, programs: list[Program]) -> MachineJob:
         """Return the job that runs the script, or these programs, with minikvm."""
         if "tests" in self.keys:
-            return self._list_job(programs, what_to_carry(self.kernel, self.audit), ["load"], ["unload"])
+            return self._list_job(programs, what_to_carry(self.kernel, self.variant), ["load"], ["unload"])
         script, *arguments = shlex.split(self.one("script"))
         options = ["--timeout", self.one("timeout", str(SCRIPT_SECONDS)), *self.options(),
-                   *what_to_carry(self.kernel, self.audit), "--file", f"{BOOTS}:/boots",
+                   *what_to_carry(self.kernel, self.variant), "--file", f"{BOOTS}:/boots",
                    "--file", f"{SELFTESTS}/build/lifecycle/lifecycle:/bin/lifecycle",
                    "--", "sh", f"/boots/{script}", *arguments]
         return ScriptJob(self.full_name, RESULTS, self.cores, options)
@@ -171,6 +173,8 @@ class Boot:
         if self.kernel == DEBUG:
             programs = [replace(program, seconds=DEBUG_SLOWER * program.seconds) for program in programs]
             programs.append(Program("leaks", "sh /selftests/run-list leaks", 600))
+        if self.variant == "coverage":
+            programs.append(Program("coverage", "sh /selftests/run-list coverage", 600))
         checks = [Program("check", f"sh /selftests/run-list check {shlex.quote(command)}")
                   for command in self.keys.get("check", [])]
         plan = BUILD / "boots" / f"{self.vendor}-{self.name}"

@@ -13,6 +13,8 @@ from .tap import FAIL, PASS, Point, Program
 
 TESTVM = Path(__file__).resolve().parent.parent / "testvm"
 UNIT_SECONDS = 300
+# What a machine prints for other programs to read in the file of its output.
+DATA = "@data "
 
 RUNNING: set[subprocess.Popen] = set()
 
@@ -168,6 +170,8 @@ class ListJob(MachineJob):
                 self.result(self.current.name, point)
             self.say(f"{self.current.name}: took {seconds:.1f} s of machine time")
             self.current = None
+        elif line.startswith(DATA):
+            pass
         elif self.current:
             self.feed(self.current, line)
         elif line:

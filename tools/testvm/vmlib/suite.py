@@ -19,6 +19,9 @@ RESULTS = BUILD / "test-results"
 
 PROGRAM_SECONDS = 60
 
+# Ways to build the module: arguments for make.
+VARIANTS = {"": [], "audit": ["MKVM_AUDIT=1"], "coverage": ["MKVM_COVERAGE=1"]}
+
 
 @dataclass(frozen=True)
 class Program:
@@ -85,12 +88,12 @@ def build(title: str, command: list[str]) -> None:
         raise SuiteError(f"{title}: failed: {shlex.join(command)}")
 
 
-def build_module(kernel: str, audit: bool = False) -> None:
+def build_module(kernel: str, variant: str = "") -> None:
     """Build minikvm.ko for a kernel, which may have to be fetched or built first."""
     get_kernel(kernel, report=lambda text: print(f"# {text}", flush=True))
-    build(f"the module for {kernel}{', with its audit' if audit else ''}",
-          [str(TESTVM / "build-module"), "--kernel", kernel, "--out", str(module_of(kernel, audit).parent),
-           *(["MKVM_AUDIT=1"] if audit else [])])
+    build(f"the module for {kernel}{', variant ' + variant if variant else ''}",
+          [str(TESTVM / "build-module"), "--kernel", kernel, "--out", str(module_of(kernel, variant).parent),
+           *VARIANTS[variant]])
 
 
 def build_selftests(target: str) -> None:
@@ -104,12 +107,12 @@ def build_tools() -> None:
     build("the tools", ["make", "-C", "tools/minikvm"])
 
 
-def module_of(kernel: str, audit: bool = False) -> Path:
+def module_of(kernel: str, variant: str = "") -> Path:
     """Return where the module for a kernel is."""
-    return BUILD / f"module-{kernel}{'-audit' if audit else ''}" / "minikvm.ko"
+    return BUILD / f"module-{kernel}{'-' + variant if variant else ''}" / "minikvm.ko"
 
 
-def what_to_carry(kernel: str, audit: bool) -> list[str]:
+def what_to_carry(kernel: str, variant: str) -> list[str]:
     """Return the arguments for testvm that bring module and tools along."""
-    return ["--file", f"{module_of(kernel, audit)}:/minikvm.ko",
+    return ["--file", f"{module_of(kernel, variant)}:/minikvm.ko",
             "--file", f"{TOP}/tools/minikvm/minikvm:/bin/minikvm"]

@@ -1,0 +1,9 @@
+# Which lines of the module do the machine tests execute? For tools/testvm/coverage.
+cpu=max,-la57
+tests=*
+cpus=2
+memory=1024
+kernel=6.1-debug
+module=coverage
+append=page_owner=on
+long=yes
