@@ -2,16 +2,17 @@
 /*
  * Every allocation and every copy to or from userspace fails once.
  *
- * The kernel's fault injection does that: a thread that writes N to its file fail-nth has the N-th of
- * its calls that can fail do so (Documentation/fault-injection of the kernel). Each step here is
- * repeated with N = 1, 2 ... until it has fewer such calls. A step that failed must say ENOMEM or
- * EFAULT, must leave no file and no directory in debugfs behind, and must work when done again.
+ * The kernel's fault injection does that: of a step's calls that can fail the N-th does (lib/fault.h).
+ * Each step here is repeated with N = 1, 2 ... until it has fewer such calls. A step that failed must
+ * say ENOMEM or EFAULT, must leave no file and no directory in debugfs behind, and must work when done
+ * again.
  * That no memory is left behind is what kmemleak says afterwards (tools/testvm/guest/run-list).
  */
 #include <dirent.h>
 #include <sys/syscall.h>
 
 #include "abi.h"
+#include "lib/fault.h"
 
 #define DEBUGFS		"/sys/kernel/debug/"
 #define MODULE_FILE	"/minikvm.ko"
@@ -21,75 +22,11 @@
 
 static int fail_nth = -1;
 
-/* Write a file as a whole. */
-static bool put_text(const char *path, const char *text)
+static void need_faults(void)
 {
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool ok;
-
-	if (fd < 0)
-		return false;
-	ok = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-	close(fd);
-	return ok;
-}
-
-/* Have allocations that may sleep and single pages fail, too, and without a trace in the log. */
-static void faults_init(void)
-{
-	static const struct {
-		const char *path;
-		const char *text;
-	} settings[] = {
-		{ DEBUGFS "failslab/ignore-gfp-wait", "N" },
-		{ DEBUGFS "failslab/verbose", "0" },
-		{ DEBUGFS "fail_page_alloc/ignore-gfp-wait", "N" },
-		{ DEBUGFS "fail_page_alloc/ignore-gfp-highmem", "N" },
-		{ DEBUGFS "fail_page_alloc/min-order", "0" },
-		{ DEBUGFS "fail_page_alloc/verbose", "0" },
-		{ DEBUGFS "fail_usercopy/verbose", "0" },
-	};
-	unsigned int i;
-
-	fail_nth = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
-	if (fail_nth < 0)
+	if (!faults_init())
 		TEST_SKIP("this kernel has no fault injection");
-	for (i = 0; i < ARRAY_LEN(settings); i++)
-		TEST_CHECK(put_text(settings[i].path, settings[i].text), "cannot write %s",
-			   settings[i].path);
-}
-
-static void faults_begin(unsigned int n)
-{
-	char text[16];
-
-	snprintf(text, sizeof(text), "%u", n);
-	TEST_CHECK(pwrite(fail_nth, text, strlen(text), 0) == (ssize_t)strlen(text),
-		   "cannot ask for fault %u", n);
-}
-
-/* How many calls that can fail are between now and the fault; 0: there was one. */
-static unsigned int faults_left(void)
-{
-	char text[16] = "";
-
-	TEST_CHECK(pread(fail_nth, text, sizeof(text) - 1, 0) > 0, "cannot read fail-nth");
-	return atoi(text);
-}
-
-/*
- * No fault after this. The calls of this function can fail, too: then the step made fewer.
- * Return: whether there was a fault since faults_begin().
- */
-static bool faults_end(void)
-{
-	char text[16] = "";
-	bool fired;
-
-	fired = pread(fail_nth, text, sizeof(text) - 1, 0) > 0 && atoi(text) == 0;
-	if (!fired && pwrite(fail_nth, "0", 1, 0) != 1)
-		TEST_CHECK(pwrite(fail_nth, "0", 1, 0) == 1, "cannot turn faults off");
-	return fired;
+	fail_nth = faults_open();
 }
 
 /* Entries of a directory. */
@@ -361,9 +298,9 @@ static bool step_once(const struct step *step, struct machine *m, unsigned int n
 	if (step->prepare)
 		step->prepare(m);
 	before = inventory_now();
-	faults_begin(n);
+	faults_begin(fail_nth, n);
 	ret = step->call(m);
-	fired = faults_end();
+	fired = faults_end(fail_nth);
 	TEST_CHECK(fired ? errno_allowed(ret) : !ret, "%s, fault %u: %ld", step->name, n, ret);
 	if (ret) {
 		after = inventory_now();
@@ -388,7 +325,7 @@ TEST(life_of_a_vm)
 	unsigned int i, n, total = 0;
 	struct machine m;
 
-	faults_init();
+	need_faults();
 	no_machine(&m);
 	before = inventory_now();
 	for (i = 0; i < ARRAY_LEN(steps); i++) {
@@ -415,7 +352,7 @@ TEST(structures)
 	long ret;
 	int fd;
 
-	faults_init();
+	need_faults();
 	MACHINE_INIT(&m);
 	before = inventory_now();
 	for (i = 0; i < ARRAY_LEN(simple); i++) {
@@ -425,9 +362,9 @@ TEST(structures)
 		for (n = 1, fired = true; fired; n++) {
 			ASSERT_GT(MOST_FAULTS, n);
 			set_argument(&m, s->request);
-			faults_begin(n);
+			faults_begin(fail_nth, n);
 			ret = xioctl(fd, s->request, &any);
-			fired = faults_end();
+			fired = faults_end(fail_nth);
 			EXPECT_TRUE(fired ? errno_allowed(ret) : ret >= 0)
 				TH_LOG("%s, fault %u: %ld", s->name, n, ret);
 		}
@@ -452,7 +389,7 @@ FIXTURE(module) {
 
 FIXTURE_SETUP(module)
 {
-	faults_init();
+	need_faults();
 	self->fd = open(MODULE_FILE, O_RDONLY | O_CLOEXEC);
 	if (self->fd < 0 || !test_device_is_minikvm())
 		TEST_SKIP("there is no " MODULE_FILE);
@@ -481,16 +418,16 @@ TEST_F_TIMEOUT(module, load, 600)
 	long ret;
 
 	ASSERT_EQ(0, unload_module());
-	faults_begin(MOST_FAULTS);
+	faults_begin(fail_nth, MOST_FAULTS);
 	ret = load_module(self->fd);
-	all = MOST_FAULTS - faults_left();
-	ASSERT_FALSE(faults_end());
+	all = MOST_FAULTS - faults_left(fail_nth);
+	ASSERT_FALSE(faults_end(fail_nth));
 	ASSERT_EQ(0, ret);
 	for (n = all > LAST_FAULTS ? all - LAST_FAULTS : 1; n <= all; n++) {
 		ASSERT_EQ(0, unload_module());
-		faults_begin(n);
+		faults_begin(fail_nth, n);
 		ret = load_module(self->fd);
-		fired = faults_end();
+		fired = faults_end(fail_nth);
 		EXPECT_TRUE(fired ? errno_allowed(ret) : !ret)
 			TH_LOG("fault %u: %ld", n, ret);
 		if (ret) {

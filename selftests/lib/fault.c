@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Failures on demand; see fault.h. */
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/fault.h"
+#include "lib/vm.h"
+
+#define DEBUGFS		"/sys/kernel/debug/"
+
+/* Write a file as a whole. */
+static bool put_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool ok;
+
+	if (fd < 0)
+		return false;
+	ok = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+	close(fd);
+	return ok;
+}
+
+int faults_open(void)
+{
+	return open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
+}
+
+/* Without a trace in the log. */
+bool faults_init(void)
+{
+	static const struct {
+		const char *path;
+		const char *text;
+	} settings[] = {
+		{ DEBUGFS "failslab/ignore-gfp-wait", "N" },
+		{ DEBUGFS "failslab/verbose", "0" },
+		{ DEBUGFS "fail_page_alloc/ignore-gfp-wait", "N" },
+		{ DEBUGFS "fail_page_alloc/ignore-gfp-highmem", "N" },
+		{ DEBUGFS "fail_page_alloc/min-order", "0" },
+		{ DEBUGFS "fail_page_alloc/verbose", "0" },
+		{ DEBUGFS "fail_usercopy/verbose", "0" },
+	};
+	int fd = faults_open();
+	unsigned int i;
+
+	if (fd < 0)
+		return false;
+	close(fd);
+	for (i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
+		TEST_CHECK(put_text(settings[i].path, settings[i].text), "cannot write %s",
+			   settings[i].path);
+	return true;
+}
+
+void faults_begin(int fail_nth, unsigned int n)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", n);
+	TEST_CHECK(pwrite(fail_nth, text, strlen(text), 0) == (ssize_t)strlen(text),
+		   "cannot ask for fault %u", n);
+}
+
+unsigned int faults_left(int fail_nth)
+{
+	char text[16] = "";
+
+	TEST_CHECK(pread(fail_nth, text, sizeof(text) - 1, 0) > 0, "cannot read fail-nth");
+	return atoi(text);
+}
+
+bool faults_end(int fail_nth)
+{
+	char text[16] = "";
+	bool fired;
+
+	fired = pread(fail_nth, text, sizeof(text) - 1, 0) > 0 && atoi(text) == 0;
+	if (!fired && pwrite(fail_nth, "0", 1, 0) != 1)
+		TEST_CHECK(pwrite(fail_nth, "0", 1, 0) == 1, "cannot turn faults off");
+	return fired;
+}
