@@ -10,226 +10,16 @@
  *				this file explains; boots/ioctl_diff.sh does it with stock KVM's
  *   ioctl_test --differences	these, as a table for Documentation/api.rst
  */
-#include "machine.h"
+#include "ioctls.h"
 
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-/* --- The ioctls -------------------------------------------------------------------------- */
-
-/* Files, and what has happened to them. */
-enum where { DEV, VM_EMPTY, VM_USED, VCPU_NEW, VCPU_RUN, NR_WHERE };
+/* --- The answers ------------------------------------------------------------------------- */
 
 static const char * const where_names[] = { "device", "empty-vm", "vm", "vcpu", "vcpu-run" };
 static const char * const unknown_errno[] = { "EINVAL", "ENOTTY", "ENOTTY", "EINVAL", "EINVAL" };
-
-#define D	(1 << DEV)
-#define V	(1 << VM_EMPTY | 1 << VM_USED)
-#define C	(1 << VCPU_NEW | 1 << VCPU_RUN)
-#define ANY	0
-
-struct row {
-	const char *name;
-	unsigned long request;
-	unsigned int known;	/* the files on which KVM of x86 knows it */
-	const char *lacks;	/* minikvm does not: why */
-};
-
-/* Why minikvm lacks an ioctl. */
-#define IRQCHIP		"interrupt controllers and timers are userspace's"
-#define EVENTFDS	"no eventfd is raised or taken by the kernel"
-#define DIRTY		"no log of dirty pages"
-#define SHADOW		"no shadow page tables whose number could be bounded"
-#define CLOCK		"no paravirtual clock"
-#define MCES		"guests have no machine-check banks"
-#define SMM		"no system-management mode"
-#define NESTED		"no nested virtualization"
-#define HYPERV		"no interface of Hyper-V's"
-#define XEN		"no interface of Xen's"
-#define ENCRYPTION	"no encrypted guests"
-#define PMU		"guests have no performance counters"
-#define ATTRIBUTES	"the device has no attributes"
-#define STATS		"counters are in debugfs only"
-
-#define ROW(name, known, lacks)	{ #name, name, known, lacks }
-/* Of a structure that <linux/kvm.h> does not have here. */
-#define OTHER(name, dir, nr)	{ #name, dir(KVMIO, nr, char[48]), ANY, NULL }
-
-static const struct row rows[] = {
-	ROW(KVM_GET_API_VERSION, D, NULL),
-	ROW(KVM_CREATE_VM, D, NULL),
-	ROW(KVM_CHECK_EXTENSION, D | V, NULL),
-	ROW(KVM_GET_VCPU_MMAP_SIZE, D, NULL),
-	ROW(KVM_GET_MSR_INDEX_LIST, D, NULL),
-	ROW(KVM_GET_SUPPORTED_CPUID, D, NULL),
-	ROW(KVM_GET_EMULATED_CPUID, D, NULL),
-	ROW(KVM_TRACE_ENABLE, D, NULL),
-	ROW(KVM_TRACE_PAUSE, D, NULL),
-	ROW(KVM_TRACE_DISABLE, D, NULL),
-	ROW(KVM_GET_MSR_FEATURE_INDEX_LIST, D, NULL),
-	ROW(KVM_X86_GET_MCE_CAP_SUPPORTED, D, MCES),
-	ROW(KVM_GET_SUPPORTED_HV_CPUID, D | C, HYPERV),
-	ROW(KVM_GET_MSRS, D, NULL),
-	ROW(KVM_GET_DEVICE_ATTR, D, ATTRIBUTES),
-	ROW(KVM_HAS_DEVICE_ATTR, D, ATTRIBUTES),
-
-	ROW(KVM_CREATE_VCPU, V, NULL),
-	ROW(KVM_SET_USER_MEMORY_REGION, V, NULL),
-	ROW(KVM_SET_TSS_ADDR, V, NULL),
-	ROW(KVM_SET_IDENTITY_MAP_ADDR, V, NULL),
-	ROW(KVM_SET_BOOT_CPU_ID, V, NULL),
-	ROW(KVM_ENABLE_CAP, V | C, NULL),
-	ROW(KVM_GET_DIRTY_LOG, V, DIRTY),
-	ROW(KVM_CLEAR_DIRTY_LOG, V, DIRTY),
-	ROW(KVM_RESET_DIRTY_RINGS, V, DIRTY),
-	ROW(KVM_SET_NR_MMU_PAGES, V, SHADOW),
-	ROW(KVM_GET_NR_MMU_PAGES, V, SHADOW),
-	ROW(KVM_CREATE_IRQCHIP, V, IRQCHIP),
-	ROW(KVM_IRQ_LINE, V, IRQCHIP),
-	ROW(KVM_IRQ_LINE_STATUS, V, IRQCHIP),
-	ROW(KVM_GET_IRQCHIP, V, IRQCHIP),
-	ROW(KVM_SET_IRQCHIP, V, IRQCHIP),
-	ROW(KVM_CREATE_PIT, V, IRQCHIP),
-	ROW(KVM_CREATE_PIT2, V, IRQCHIP),
-	ROW(KVM_GET_PIT, V, IRQCHIP),
-	ROW(KVM_SET_PIT, V, IRQCHIP),
-	ROW(KVM_GET_PIT2, V, IRQCHIP),
-	ROW(KVM_SET_PIT2, V, IRQCHIP),
-	ROW(KVM_REINJECT_CONTROL, V, IRQCHIP),
-	ROW(KVM_SET_GSI_ROUTING, V, NULL),
-	ROW(KVM_SIGNAL_MSI, V, IRQCHIP),
-	ROW(KVM_IRQFD, V, EVENTFDS),
-	ROW(KVM_IOEVENTFD, V, EVENTFDS),
-	ROW(KVM_SET_CLOCK, V, CLOCK),
-	ROW(KVM_GET_CLOCK, V, CLOCK),
-	ROW(KVM_SET_TSC_KHZ, V | C, NULL),
-	ROW(KVM_GET_TSC_KHZ, V | C, NULL),
-	ROW(KVM_CREATE_DEVICE, V, "no device in the kernel"),
-	ROW(KVM_REGISTER_COALESCED_MMIO, V, NULL),
-	ROW(KVM_UNREGISTER_COALESCED_MMIO, V, NULL),
-	ROW(KVM_SET_PMU_EVENT_FILTER, V, PMU),
-	ROW(KVM_X86_SET_MSR_FILTER, V, NULL),
-	ROW(KVM_MEMORY_ENCRYPT_OP, V, ENCRYPTION),
-	ROW(KVM_MEMORY_ENCRYPT_REG_REGION, V, ENCRYPTION),
-	ROW(KVM_MEMORY_ENCRYPT_UNREG_REGION, V, ENCRYPTION),
-	ROW(KVM_HYPERV_EVENTFD, V, HYPERV),
-	ROW(KVM_XEN_HVM_CONFIG, V, XEN),
-	ROW(KVM_XEN_HVM_GET_ATTR, V, XEN),
-	ROW(KVM_XEN_HVM_SET_ATTR, V, XEN),
-	ROW(KVM_XEN_HVM_EVTCHN_SEND, V, XEN),
-	ROW(KVM_GET_STATS_FD, V | C, STATS),
-
-	ROW(KVM_RUN, C, NULL),
-	ROW(KVM_GET_REGS, C, NULL),
-	ROW(KVM_SET_REGS, C, NULL),
-	ROW(KVM_GET_SREGS, C, NULL),
-	ROW(KVM_SET_SREGS, C, NULL),
-	ROW(KVM_GET_SREGS2, C, NULL),
-	ROW(KVM_SET_SREGS2, C, NULL),
-	ROW(KVM_TRANSLATE, C, NULL),
-	ROW(KVM_GET_MSRS, C, NULL),
-	ROW(KVM_SET_MSRS, C, NULL),
-	ROW(KVM_SET_CPUID, C, NULL),
-	ROW(KVM_SET_CPUID2, C, NULL),
-	ROW(KVM_GET_CPUID2, C, NULL),
-	ROW(KVM_SET_SIGNAL_MASK, C, NULL),
-	ROW(KVM_GET_FPU, C, NULL),
-	ROW(KVM_SET_FPU, C, NULL),
-	ROW(KVM_GET_XSAVE, C, NULL),
-	ROW(KVM_GET_XSAVE2, C, NULL),
-	ROW(KVM_SET_XSAVE, C, NULL),
-	ROW(KVM_GET_XCRS, C, NULL),
-	ROW(KVM_SET_XCRS, C, NULL),
-	ROW(KVM_GET_DEBUGREGS, C, NULL),
-	ROW(KVM_SET_DEBUGREGS, C, NULL),
-	ROW(KVM_GET_MP_STATE, C, NULL),
-	ROW(KVM_SET_MP_STATE, C, NULL),
-	ROW(KVM_HAS_DEVICE_ATTR, C, NULL),
-	ROW(KVM_GET_DEVICE_ATTR, C, NULL),
-	ROW(KVM_SET_DEVICE_ATTR, C, NULL),
-	ROW(KVM_INTERRUPT, C, NULL),
-	ROW(KVM_NMI, C, NULL),
-	ROW(KVM_GET_VCPU_EVENTS, C, NULL),
-	ROW(KVM_SET_VCPU_EVENTS, C, NULL),
-	ROW(KVM_GET_LAPIC, C, IRQCHIP),
-	ROW(KVM_SET_LAPIC, C, IRQCHIP),
-	ROW(KVM_TPR_ACCESS_REPORTING, C, IRQCHIP),
-	ROW(KVM_SET_VAPIC_ADDR, C, IRQCHIP),
-	ROW(KVM_SET_GUEST_DEBUG, C, NULL),
-	ROW(KVM_X86_SETUP_MCE, C, MCES),
-	ROW(KVM_X86_SET_MCE, C, MCES),
-	ROW(KVM_KVMCLOCK_CTRL, C, CLOCK),
-	ROW(KVM_SMI, C, SMM),
-	ROW(KVM_GET_NESTED_STATE, C, NESTED),
-	ROW(KVM_SET_NESTED_STATE, C, NESTED),
-	ROW(KVM_XEN_VCPU_GET_ATTR, C, XEN),
-	ROW(KVM_XEN_VCPU_SET_ATTR, C, XEN),
-
-	/* KVM of other architectures, or of former times. */
-	ROW(KVM_S390_ENABLE_SIE, ANY, NULL),
-	ROW(KVM_SET_MEMORY_REGION, ANY, NULL),
-	ROW(KVM_SET_MEMORY_ALIAS, ANY, NULL),
-	ROW(KVM_S390_UCAS_MAP, ANY, NULL),
-	ROW(KVM_S390_UCAS_UNMAP, ANY, NULL),
-	ROW(KVM_S390_VCPU_FAULT, ANY, NULL),
-	ROW(KVM_ASSIGN_PCI_DEVICE, ANY, NULL),
-	ROW(KVM_ASSIGN_IRQ, ANY, NULL),
-	ROW(KVM_ASSIGN_DEV_IRQ, ANY, NULL),
-	ROW(KVM_DEASSIGN_PCI_DEVICE, ANY, NULL),
-	ROW(KVM_DEASSIGN_DEV_IRQ, ANY, NULL),
-	ROW(KVM_ASSIGN_SET_MSIX_NR, ANY, NULL),
-	ROW(KVM_ASSIGN_SET_MSIX_ENTRY, ANY, NULL),
-	ROW(KVM_ASSIGN_SET_INTX_MASK, ANY, NULL),
-	ROW(KVM_DEBUG_GUEST, ANY, NULL),
-	ROW(KVM_DIRTY_TLB, ANY, NULL),
-	ROW(KVM_GET_ONE_REG, ANY, NULL),
-	ROW(KVM_SET_ONE_REG, ANY, NULL),
-	ROW(KVM_GET_REG_LIST, ANY, NULL),
-	ROW(KVM_PPC_GET_PVINFO, ANY, NULL),
-	ROW(KVM_PPC_GET_SMMU_INFO, ANY, NULL),
-	ROW(KVM_PPC_ALLOCATE_HTAB, ANY, NULL),
-	OTHER(KVM_CREATE_SPAPR_TCE, _IOW, 0xa8),
-	OTHER(KVM_CREATE_SPAPR_TCE_64, _IOW, 0xa8),
-	OTHER(KVM_ALLOCATE_RMA, _IOR, 0xa9),
-	OTHER(KVM_PPC_GET_HTAB_FD, _IOW, 0xaa),
-	OTHER(KVM_PPC_RTAS_DEFINE_TOKEN, _IOW, 0xac),
-	ROW(KVM_PPC_RESIZE_HPT_PREPARE, ANY, NULL),
-	ROW(KVM_PPC_RESIZE_HPT_COMMIT, ANY, NULL),
-	OTHER(KVM_PPC_CONFIGURE_V3_MMU, _IOW, 0xaf),
-	OTHER(KVM_PPC_GET_RMMU_INFO, _IOW, 0xb0),
-	OTHER(KVM_PPC_GET_CPU_CHAR, _IOR, 0xb1),
-	ROW(KVM_PPC_SVM_OFF, ANY, NULL),
-	ROW(KVM_ARM_SET_DEVICE_ADDR, ANY, NULL),
-	OTHER(KVM_ARM_VCPU_INIT, _IOW, 0xae),
-	OTHER(KVM_ARM_PREFERRED_TARGET, _IOR, 0xaf),
-	ROW(KVM_ARM_VCPU_FINALIZE, ANY, NULL),
-	OTHER(KVM_ARM_MTE_COPY_TAGS, _IOR, 0xb4),
-	ROW(KVM_S390_INTERRUPT, ANY, NULL),
-	ROW(KVM_S390_STORE_STATUS, ANY, NULL),
-	ROW(KVM_S390_SET_INITIAL_PSW, ANY, NULL),
-	ROW(KVM_S390_INITIAL_RESET, ANY, NULL),
-	ROW(KVM_S390_NORMAL_RESET, ANY, NULL),
-	ROW(KVM_S390_CLEAR_RESET, ANY, NULL),
-	ROW(KVM_S390_MEM_OP, ANY, NULL),
-	ROW(KVM_S390_GET_SKEYS, ANY, NULL),
-	ROW(KVM_S390_SET_SKEYS, ANY, NULL),
-	ROW(KVM_S390_IRQ, ANY, NULL),
-	ROW(KVM_S390_SET_IRQ_STATE, ANY, NULL),
-	ROW(KVM_S390_GET_IRQ_STATE, ANY, NULL),
-	ROW(KVM_S390_GET_CMMA_BITS, ANY, NULL),
-	ROW(KVM_S390_SET_CMMA_BITS, ANY, NULL),
-	ROW(KVM_S390_PV_COMMAND, ANY, NULL),
-	ROW(KVM_S390_PV_CPU_COMMAND, ANY, NULL),
-	ROW(KVM_S390_ZPCI_OP, ANY, NULL),
-
-	/* Not KVM's at all. */
-	{ "number-0xff", _IO(KVMIO, 0xff), ANY, NULL },
-	{ "number-0xff-huge", _IOWR(KVMIO, 0xff, char[0x3fff]), ANY, NULL },
-	{ "terminal", 0x5401, ANY, NULL },
-	{ "other-type", _IO(0xaf, 0x80), ANY, NULL },
-	{ "number-0", 0, ANY, NULL },
-};
 
 /* Answers that differ although both know the ioctl. */
 static const struct difference {
@@ -343,17 +133,18 @@ static unsigned int known_to(unsigned long request)
 {
 	unsigned int known = 0, i;
 
-	for (i = 0; i < ARRAY_LEN(rows); i++)
-		if (rows[i].request == request)
-			known |= rows[i].known;
+	for (i = 0; i < ARRAY_LEN(ioctl_rows); i++)
+		if (ioctl_rows[i].request == request)
+			known |= ioctl_rows[i].known;
 	return known;
 }
 
-typedef void (*take_fn)(const struct row *row, enum where where, enum argument kind,
+typedef void (*take_fn)(const struct ioctl_row *row, enum where where, enum argument kind,
 			const char *answer, void *arg);
 
 /* All cases. A file that knows the ioctl is fresh for it, the others are @other's. */
-static void run_row(const struct row *row, enum where where, int other, take_fn take, void *arg)
+static void run_row(const struct ioctl_row *row, enum where where, int other, take_fn take,
+		    void *arg)
 {
 	bool known = row->known & 1 << where;
 	struct machine m;
@@ -381,15 +172,15 @@ static void run_all(take_fn take, void *arg)
 
 	for (where = 0; where < NR_WHERE; where++) {
 		fd = open_at(&other, where);
-		for (i = 0; i < ARRAY_LEN(rows); i++)
-			run_row(&rows[i], where, fd, take, arg);
+		for (i = 0; i < ARRAY_LEN(ioctl_rows); i++)
+			run_row(&ioctl_rows[i], where, fd, take, arg);
 		machine_destroy(&other);
 	}
 }
 
 #define LINE_MAX_SIZE	120
 
-static void case_line(char line[LINE_MAX_SIZE], const struct row *row, enum where where,
+static void case_line(char line[LINE_MAX_SIZE], const struct ioctl_row *row, enum where where,
 		      enum argument kind)
 {
 	snprintf(line, LINE_MAX_SIZE, "%s %s %s", where_names[where], row->name,
@@ -398,7 +189,7 @@ static void case_line(char line[LINE_MAX_SIZE], const struct row *row, enum wher
 
 /* --- What is done with the answers -------------------------------------------------------------- */
 
-static void write_answer(const struct row *row, enum where where, enum argument kind,
+static void write_answer(const struct ioctl_row *row, enum where where, enum argument kind,
 			 const char *answer, void *arg)
 {
 	char line[LINE_MAX_SIZE];
@@ -413,7 +204,7 @@ struct comparison {
 	unsigned int cases, allowed, wrong;
 };
 
-static bool is_allowed(const struct row *row, enum where where, enum argument kind,
+static bool is_allowed(const struct ioctl_row *row, enum where where, enum argument kind,
 		       const char *want, const char *got)
 {
 	unsigned int i;
@@ -431,7 +222,7 @@ static bool is_allowed(const struct row *row, enum where where, enum argument ki
 	return false;
 }
 
-static void compare_answer(const struct row *row, enum where where, enum argument kind,
+static void compare_answer(const struct ioctl_row *row, enum where where, enum argument kind,
 			   const char *answer, void *arg)
 {
 	char line[LINE_MAX_SIZE], want[LINE_MAX_SIZE + 40] = "", *value;
@@ -472,7 +263,7 @@ struct unknown {
 	unsigned int cases, wrong;
 };
 
-static void check_unknown(const struct row *row, enum where where, enum argument kind,
+static void check_unknown(const struct ioctl_row *row, enum where where, enum argument kind,
 			  const char *answer, void *arg)
 {
 	struct unknown *u = arg;
@@ -494,12 +285,12 @@ static void print_differences(void)
 
 	printf(".. list-table::\n   :header-rows: 1\n   :widths: 40 60\n\n");
 	printf("   * - ioctl\n     - difference\n");
-	for (i = 0; i < ARRAY_LEN(rows); i++) {
-		if (!rows[i].lacks)
+	for (i = 0; i < ARRAY_LEN(ioctl_rows); i++) {
+		if (!ioctl_rows[i].lacks)
 			continue;
-		printf("   * - ``%s``%s\n     - %s\n", rows[i].name,
-		       known_to(rows[i].request) == rows[i].known ? "" : " of the device",
-		       rows[i].lacks);
+		printf("   * - ``%s``%s\n     - %s\n", ioctl_rows[i].name,
+		       known_to(ioctl_rows[i].request) == ioctl_rows[i].known ? "" : " of the device",
+		       ioctl_rows[i].lacks);
 	}
 	for (i = 0; i < ARRAY_LEN(differences); i++)
 		printf("   * - ``%s``\n     - ``%s`` where KVM says %s: %s\n",

@@ -26,17 +26,21 @@ static void seed(void)
 	seeded = 1;
 }
 
-uint64_t rand_u64(void)
+/* The next number of a sequence of its own, such as a thread's; @s is where it is. */
+uint64_t rand_next(uint64_t *s)
 {
-	uint64_t z;
+	uint64_t z = *s += 0x9e3779b97f4a7c15ull;
 
-	if (!seeded)
-		seed();
-	state += 0x9e3779b97f4a7c15ull;
-	z = state;
 	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
 	z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
 	return z ^ (z >> 31);
+}
+
+uint64_t rand_u64(void)
+{
+	if (!seeded)
+		seed();
+	return rand_next(&state);
 }
 
 /* 0 to @limit - 1. */

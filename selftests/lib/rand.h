@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+uint64_t rand_next(uint64_t *s);
 uint64_t rand_u64(void);
 uint64_t rand_below(uint64_t limit);
 uint64_t rand_between(uint64_t low, uint64_t high);
