@@ -40,6 +40,8 @@ test:
 
 fuzz:
 	@$(MAKE) --no-print-directory -C selftests/unit fuzz $(if $(TIME),FUZZ_SECONDS=$(TIME))
+	@$(TESTVM)/install-packages test
+	@FUZZ_SECONDS=$(or $(TIME),60) SEED=$${SEED-$$(date +%s)} $(TESTVM)/run-tests svm/ioctl_fuzz_test
 
 mutate:
 	@$(MAKE) --no-print-directory -C selftests/unit mutate
@@ -94,8 +96,8 @@ help:
 	@echo 'make test-kvm-selftests'
 	@echo '                      the kernel'\''s own KVM selftests, on stock KVM and on minikvm'
 	@echo '                      (MACHINE=svm|vmx; TESTS=GLOB)'
-	@echo 'make fuzz             random instructions and fuzzers against decoder and emulator, a minute'
-	@echo '                      each (TIME=SECONDS; needs clang)'
+	@echo 'make fuzz             random instructions and fuzzers against decoder and emulator, random'
+	@echo '                      ioctls in the SVM machine, a minute each (TIME=SECONDS; needs clang)'
 	@echo 'make mutate           faults in decoder and emulator: which ones do the tests find?'
 	@echo 'make test-debug       all tests in the SVM machine on a kernel with its own checkers on'
 	@echo '                      (KASAN, lockdep, kmemleak ...), built at the first use'

@@ -181,7 +181,8 @@ class Boot:
         plan.parent.mkdir(parents=True, exist_ok=True)
         plan.write_text("".join(program.row + "\n" for program in checks + programs), encoding="utf-8")
         # A second of a machine with two CPUs is up to three of ours, but not every test may use all of its limit.
-        limit = min(3600.0, 300 + 3 * sum(program.seconds for program in programs))
+        limit = max(min(3600.0, 300 + 3 * sum(program.seconds for program in programs)),
+                    300 + max(program.seconds for program in programs))
         options = ["--timeout", self.one("timeout", f"{limit:.0f}"), *self.options(), *options]
         for path in sorted({program.binary for program in programs}):
             if path.exists():

@@ -48,7 +48,8 @@ class Program:
     @property
     def binary(self) -> Path:
         """The file to carry into the machine."""
-        return SELFTESTS / "build" / self.words.split()[0]
+        command = [word for word in self.words.split() if word != "env" and "=" not in word]
+        return SELFTESTS / "build" / command[0]
 
 
 def matching(patterns: list[str], *names: str) -> bool:

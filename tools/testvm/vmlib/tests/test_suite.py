@@ -19,6 +19,7 @@ class Programs(unittest.TestCase):
 
     def test_binary(self) -> None:
         self.assertEqual("smp_test", Program("smp", "smp_test --all", 1).binary.name)
+        self.assertEqual("smp_test", Program("smp", "env A=1 B=2 smp_test --all", 1).binary.name)
 
 
 class Matching(unittest.TestCase):
