@@ -668,8 +668,8 @@ int mkvm_set_cpuid2(struct mkvm_vcpu *vcpu, struct kvm_cpuid2 __user *arg)
 	if (head.nent > MKVM_MAX_CPUID)
 		return -E2BIG;
 	if (head.nent) {
-		entries = vmemdup_user(arg->entries,
-				       array_size(sizeof(*entries), head.nent));
+		entries = mkvm_memdup_user(arg->entries,
+					   array_size(sizeof(*entries), head.nent));
 		if (IS_ERR(entries))
 			return PTR_ERR(entries);
 	}
@@ -694,7 +694,7 @@ int mkvm_set_cpuid(struct mkvm_vcpu *vcpu, struct kvm_cpuid __user *arg)
 	if (head.nent > MKVM_MAX_CPUID)
 		return -E2BIG;
 	if (head.nent) {
-		old = vmemdup_user(arg->entries, array_size(sizeof(*old), head.nent));
+		old = mkvm_memdup_user(arg->entries, array_size(sizeof(*old), head.nent));
 		if (IS_ERR(old))
 			return PTR_ERR(old);
 		entries = kvcalloc(head.nent, sizeof(*entries), GFP_KERNEL_ACCOUNT);

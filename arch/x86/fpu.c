@@ -163,7 +163,7 @@ long mkvm_get_xsave2(struct mkvm_vcpu *vcpu, void __user *arg)
  */
 long mkvm_set_xsave(struct mkvm_vcpu *vcpu, const void __user *arg)
 {
-	struct xregs_state *image = memdup_user(arg, vcpu->arch.fpu.uabi_size);
+	struct xregs_state *image = mkvm_memdup_user(arg, vcpu->arch.fpu.uabi_size);
 	long r;
 
 	if (IS_ERR(image))
@@ -172,6 +172,6 @@ long mkvm_set_xsave(struct mkvm_vcpu *vcpu, const void __user *arg)
 	image->header.xfeatures &= ~vcpu->arch.fpu.fpstate->xfd;
 	r = fpu_copy_uabi_to_guest_fpstate(&vcpu->arch.fpu, image, mkvm_supported_xcr0,
 					   &vcpu->arch.pkru);
-	kfree(image);
+	kvfree(image);
 	return r;
 }

@@ -3,9 +3,31 @@
  * The ioctls of virt/arch.h for x86: one switch for each type of file, and what is too small for
  * a file of its own.
  */
+#include <linux/slab.h>
 #include <linux/uaccess.h>
 
 #include "x86.h"
+
+/**
+ * mkvm_memdup_user() - copy from userspace into memory that its memory control group pays for
+ * @arg: first byte
+ * @size: bytes, which the caller has bounded
+ *
+ * The kernel's memdup_user() charges nobody, however long the copy is kept.
+ * Return: the copy, for kvfree(); or ENOMEM or EFAULT as an error pointer.
+ */
+void *mkvm_memdup_user(const void __user *arg, size_t size)
+{
+	void *copy = kvmalloc(size, GFP_KERNEL_ACCOUNT);
+
+	if (!copy)
+		return ERR_PTR(-ENOMEM);
+	if (copy_from_user(copy, arg, size)) {
+		kvfree(copy);
+		return ERR_PTR(-EFAULT);
+	}
+	return copy;
+}
 
 /* --- The device ------------------------------------------------------------------------ */
 

@@ -87,7 +87,7 @@ static void filter_free(struct mkvm_msr_filter *filter)
 	if (!filter)
 		return;
 	for (i = 0; i < filter->nr; i++)
-		kfree(filter->ranges[i].bitmap);
+		kvfree(filter->ranges[i].bitmap);
 	kfree(filter);
 }
 
@@ -106,7 +106,7 @@ static int filter_add_range(struct mkvm_msr_filter *filter,
 	if (size > KVM_MSR_FILTER_MAX_BITMAP_SIZE)
 		return -EINVAL;
 
-	bitmap = memdup_user((void __user *)range->bitmap, size);
+	bitmap = mkvm_memdup_user((void __user *)range->bitmap, size);
 	if (IS_ERR(bitmap))
 		return PTR_ERR(bitmap);
 	filter->ranges[filter->nr++] = (struct mkvm_msr_range){

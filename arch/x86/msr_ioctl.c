@@ -109,7 +109,7 @@ static long msr_io(struct mkvm_vcpu *vcpu, struct kvm_msrs __user *arg, enum msr
 		return -E2BIG;
 
 	size = array_size(sizeof(*entries), head.nmsrs);
-	entries = memdup_user(arg->entries, size);
+	entries = mkvm_memdup_user(arg->entries, size);
 	if (IS_ERR(entries))
 		return PTR_ERR(entries);
 
@@ -120,7 +120,7 @@ static long msr_io(struct mkvm_vcpu *vcpu, struct kvm_msrs __user *arg, enum msr
 	r = i;
 	if (dir != MSR_SET && copy_to_user(arg->entries, entries, size))
 		r = -EFAULT;
-	kfree(entries);
+	kvfree(entries);
 	return r;
 }
 

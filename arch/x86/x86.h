@@ -14,6 +14,9 @@
 struct gwalk_path;
 struct gwalk_result;
 
+/* --- ioctl.c ---------------------------------------------------------------- */
+void *mkvm_memdup_user(const void __user *arg, size_t size);
+
 /* --- cpuid.c ---------------------------------------------------------------- */
 extern u64 mkvm_supported_xcr0;
 void mkvm_cpuid_init(void);
