@@ -29,6 +29,7 @@
 #include "kselftest_harness.h"
 #include "lib/log.h"
 #include "lib/rand.h"
+#include "lib/thread.h"
 #include "lib/vendor.h"
 #include "lib/vm.h"
 
@@ -44,14 +45,6 @@ static volatile sig_atomic_t alarms;
 static void on_alarm(int sig)
 {
 	alarms++;
-}
-
-static uint64_t now_msec(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000ull + ts.tv_nsec / 1000000;
 }
 
 static int log_bytes(void)
@@ -191,10 +184,10 @@ static void run_guest(struct test_vcpu *vcpu)
 	for (i = 0; i < RUNS; i++) {
 		random_ioctl(vcpu);
 		setitimer(ITIMER_REAL, &slice, NULL);
-		start = now_msec();
+		start = now_ms();
 		vcpu->run->exit_reason = ~0u;
 		ret = __vcpu_run(vcpu) ? -errno : 0;
-		took = now_msec() - start;
+		took = now_ms() - start;
 		setitimer(ITIMER_REAL, &off, NULL);
 		errno = 0;
 		TEST_CHECK(took < LATE_MSEC, "KVM_RUN took %lu ms", (unsigned long)took);
@@ -212,7 +205,7 @@ static void run_guest(struct test_vcpu *vcpu)
 
 static void chaos(enum test_mode mode)
 {
-	uint64_t end = now_msec() + atoi(getenv("CHAOS_SECONDS")) * 1000 / MODE_NUM;
+	uint64_t end = now_ms() + atoi(getenv("CHAOS_SECONDS")) * 1000 / MODE_NUM;
 	struct sigaction action = { .sa_handler = on_alarm };
 	int log_before = log_bytes();
 	int guests = 0;
@@ -225,7 +218,7 @@ static void chaos(enum test_mode mode)
 		run_guest(vcpu);
 		vm_destroy(vcpu->vm);
 		guests++;
-	} while (now_msec() < end);
+	} while (now_ms() < end);
 	TEST_CHECK(log_bytes() - log_before < LOG_BYTES, "%d bytes more in the kernel's log",
 		   log_bytes() - log_before);
 	fprintf(stderr, "# %d guests in %s\n", guests, test_mode_name(mode));
@@ -386,13 +379,13 @@ static void run_state(struct test_vcpu *vcpu)
 {
 	struct itimerval slice = { .it_value.tv_usec = SLICE_USEC,
 				   .it_interval.tv_usec = SLICE_USEC }, off = {};
-	uint64_t start = now_msec(), took;
+	uint64_t start = now_ms(), took;
 	int ret;
 
 	setitimer(ITIMER_REAL, &slice, NULL);
 	ret = __vcpu_run(vcpu) ? -errno : 0;
 	setitimer(ITIMER_REAL, &off, NULL);
-	took = now_msec() - start;
+	took = now_ms() - start;
 	errno = 0;
 	TEST_CHECK(took < LATE_MSEC, "KVM_RUN took %lu ms", (unsigned long)took);
 	TEST_CHECK(!ret || ret == -EINTR, "KVM_RUN: %d", ret);

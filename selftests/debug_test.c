@@ -53,23 +53,6 @@ static void set_breakpoint(struct test_vcpu *vcpu, int nr, uint64_t addr, uint64
 	TEST_EQ(0, __set_debug(vcpu, &dbg), "breakpoint %d", nr);
 }
 
-static void set_rflags(struct test_vcpu *vcpu, uint64_t rflags)
-{
-	struct kvm_regs regs;
-
-	vcpu_get_regs(vcpu, &regs);
-	regs.rflags = 2 | rflags;
-	vcpu_set_regs(vcpu, &regs);
-}
-
-static uint64_t rip(struct test_vcpu *vcpu)
-{
-	struct kvm_regs regs;
-
-	vcpu_get_regs(vcpu, &regs);
-	return regs.rip;
-}
-
 /* The last run ended with KVM_EXIT_DEBUG: @vector at @pc, because of @dr6. */
 static void expect_debug(struct test_vcpu *vcpu, int vector, uint64_t pc, uint64_t dr6, int line)
 {
@@ -185,7 +168,7 @@ TEST(software_breakpoint_real_mode_base)
 	SKIP_IF_TCG(vcpu->run->exit_reason == KVM_EXIT_HLT, "INT3 makes no exit");
 	vcpu_expect(vcpu, KVM_EXIT_DEBUG);
 	EXPECT_EQ(GUEST_CODE, vcpu->run->debug.arch.pc);
-	EXPECT_EQ(GUEST_CODE - 0x800, rip(vcpu));
+	EXPECT_EQ(GUEST_CODE - 0x800, vcpu_rip(vcpu));
 	vm_destroy(vcpu->vm);
 }
 
@@ -428,7 +411,7 @@ static bool steps_go_nowhere(void)
 
 	set_debug(vcpu, STEP);
 	vcpu_run_expect(vcpu, KVM_EXIT_DEBUG);
-	nowhere = rip(vcpu) == GUEST_CODE;
+	nowhere = vcpu_rip(vcpu) == GUEST_CODE;
 	vm_destroy(vcpu->vm);
 	return nowhere && !test_vendor()->amd;
 }
@@ -527,7 +510,7 @@ TEST(step_over_instructions)
 		RUN_TO_DEBUG(vcpu, VECTOR_DB, next + 1, DR6_BS);
 		set_debug(vcpu, 0);
 		EXPECT_NO_EVENT(vcpu);
-		TEST_EQ(next + 3, rip(vcpu), "%s", rows[i].name);
+		TEST_EQ(next + 3, vcpu_rip(vcpu), "%s", rows[i].name);
 	}
 	vm_destroy(vcpu->vm);
 }
@@ -544,7 +527,7 @@ TEST(step_over_mov_ss)
 	RUN_TO_DEBUG(vcpu, VECTOR_DB, GUEST_CODE + 2, DR6_BS);
 	vcpu_run(vcpu);
 	vcpu_expect(vcpu, KVM_EXIT_DEBUG);
-	if (rip(vcpu) == GUEST_CODE + 4)
+	if (vcpu_rip(vcpu) == GUEST_CODE + 4)
 		vcpu_run(vcpu);
 	EXPECT_DEBUG(vcpu, VECTOR_DB, GUEST_CODE + 5, DR6_BS);
 	RUN_TO_DEBUG(vcpu, VECTOR_DB, GUEST_CODE + 6, DR6_BS);
@@ -647,10 +630,10 @@ TEST(step_over_hlt)
 	NEEDS_STEPS();
 	set_debug(vcpu, STEP);
 	vcpu_run_to_hlt(vcpu);
-	EXPECT_EQ(GUEST_CODE + 1, rip(vcpu));
+	EXPECT_EQ(GUEST_CODE + 1, vcpu_rip(vcpu));
 	vcpu_run(vcpu);
 	vcpu_expect(vcpu, KVM_EXIT_DEBUG);
-	if (rip(vcpu) == GUEST_CODE + 1)
+	if (vcpu_rip(vcpu) == GUEST_CODE + 1)
 		vcpu_run(vcpu);
 	EXPECT_DEBUG(vcpu, VECTOR_DB, GUEST_CODE + 2, DR6_BS);
 	set_debug(vcpu, 0);
@@ -703,7 +686,7 @@ TEST(step_blockirq_interrupt)
 	if (!test_device_is_minikvm())
 		SKIP(return, "minikvm only");
 	vcpu = vm_with_log(MODE_LONG, NOPS);
-	set_rflags(vcpu, RFLAGS_IF);
+	vcpu_set_rflags(vcpu, RFLAGS_IF);
 	EXPECT_EQ(0, ioctl(vcpu->fd, KVM_INTERRUPT, &irq));
 	set_debug(vcpu, STEP | KVM_GUESTDBG_BLOCKIRQ);
 	RUN_TO_DEBUG(vcpu, VECTOR_DB, GUEST_CODE + 1, DR6_BS);
@@ -721,7 +704,7 @@ TEST(step_with_interrupt)
 	struct test_event event;
 
 	NEEDS_STEPS();
-	set_rflags(vcpu, RFLAGS_IF);
+	vcpu_set_rflags(vcpu, RFLAGS_IF);
 	EXPECT_EQ(0, ioctl(vcpu->fd, KVM_INTERRUPT, &irq));
 	set_debug(vcpu, STEP);
 	vcpu_run(vcpu);
@@ -770,7 +753,7 @@ TEST(step_and_breakpoint)
 	EXPECT_EQ(0, __set_debug(vcpu, &dbg));
 	vcpu_run(vcpu);
 	vcpu_expect(vcpu, KVM_EXIT_DEBUG);
-	EXPECT_EQ(GUEST_CODE + 1, rip(vcpu));
+	EXPECT_EQ(GUEST_CODE + 1, vcpu_rip(vcpu));
 	EXPECT_EQ(DR6_BS, vcpu->run->debug.arch.dr6 & DR6_BS);
 	set_debug(vcpu, 0);
 	EXPECT_NO_EVENT(vcpu);

@@ -62,23 +62,6 @@ static void set_events(struct test_vcpu *vcpu, const struct kvm_vcpu_events *eve
 	TEST_EQ(0, event_ioctl(vcpu, KVM_SET_VCPU_EVENTS, events), "KVM_SET_VCPU_EVENTS");
 }
 
-static void set_rflags(struct test_vcpu *vcpu, uint64_t rflags)
-{
-	struct kvm_regs regs;
-
-	vcpu_get_regs(vcpu, &regs);
-	regs.rflags = 2 | rflags;
-	vcpu_set_regs(vcpu, &regs);
-}
-
-static uint64_t rip(struct test_vcpu *vcpu)
-{
-	struct kvm_regs regs;
-
-	vcpu_get_regs(vcpu, &regs);
-	return regs.rip;
-}
-
 /* Run to an event, which has to be @want, at @at in the guest. */
 static struct test_event expect_event(struct test_vcpu *vcpu, int want, uint64_t at, int line)
 {
@@ -125,7 +108,7 @@ TEST(interrupt_in_every_mode)
 
 		for (i = 0; i < ARRAY_LEN(vectors); i++) {
 			vcpu_set_log_mode(vcpu, mode);
-			set_rflags(vcpu, RFLAGS_IF);
+			vcpu_set_rflags(vcpu, RFLAGS_IF);
 			give_irq(vcpu, vectors[i]);
 			event = EXPECT_EVENT(vcpu, vectors[i], GUEST_CODE);
 			TEST_EQ(RFLAGS_IF | 2, event.rflags & ~RFLAGS_RF, "RFLAGS, %s",
@@ -137,7 +120,7 @@ TEST(interrupt_in_every_mode)
 			EXPECT_NO_EVENT(vcpu);
 			EXPECT_EQ(1, vcpu->run->if_flag);
 			EXPECT_EQ(1, vcpu->run->ready_for_interrupt_injection);
-			EXPECT_EQ(GUEST_CODE + 4, rip(vcpu));
+			EXPECT_EQ(GUEST_CODE + 4, vcpu_rip(vcpu));
 		}
 		vm_destroy(vcpu->vm);
 	}
@@ -151,7 +134,7 @@ TEST(interrupt_every_vector)
 
 	for (vector = 32; vector < 256; vector++) {
 		vcpu_set_log_mode(vcpu, MODE_LONG);
-		set_rflags(vcpu, RFLAGS_IF);
+		vcpu_set_rflags(vcpu, RFLAGS_IF);
 		give_irq(vcpu, vector);
 		EXPECT_EVENT(vcpu, vector, GUEST_CODE);
 		EXPECT_NO_EVENT(vcpu);
@@ -171,7 +154,7 @@ TEST(interrupt_vector_too_large)
 		EXPECT_EQ(-EINVAL, event_ioctl(vcpu, KVM_INTERRUPT, &irq));
 	}
 	EXPECT_EQ(-EFAULT, event_ioctl(vcpu, KVM_INTERRUPT, (void *)16));
-	set_rflags(vcpu, RFLAGS_IF);
+	vcpu_set_rflags(vcpu, RFLAGS_IF);
 	EXPECT_NO_EVENT(vcpu);
 	vm_destroy(vcpu->vm);
 }
@@ -181,7 +164,7 @@ TEST(interrupt_replaced)
 {
 	struct test_vcpu *vcpu = vm_with_log(MODE_LONG, NOPS);
 
-	set_rflags(vcpu, RFLAGS_IF);
+	vcpu_set_rflags(vcpu, RFLAGS_IF);
 	give_irq(vcpu, 0x40);
 	give_irq(vcpu, 0x41);
 	EXPECT_EVENT(vcpu, 0x41, GUEST_CODE);
@@ -224,7 +207,7 @@ TEST(interrupt_waits_for_shadow)
 	vcpu = vm_with_log(MODE_LONG, NOPS);
 	for (i = 0; i < ARRAY_LEN(shadows); i++) {
 		vcpu_set_log_mode(vcpu, MODE_LONG);
-		set_rflags(vcpu, RFLAGS_IF);
+		vcpu_set_rflags(vcpu, RFLAGS_IF);
 		set_shadow(vcpu, shadows[i]);
 		give_irq(vcpu, 0x50);
 		EXPECT_EVENT(vcpu, 0x50, GUEST_CODE + 1);
@@ -241,9 +224,9 @@ TEST(interrupt_waits_again)
 	if (!test_device_is_minikvm())
 		SKIP(return, "minikvm only");
 	vcpu = vm_with_log(MODE_LONG, STI_NOPS);
-	set_rflags(vcpu, RFLAGS_IF);
+	vcpu_set_rflags(vcpu, RFLAGS_IF);
 	give_irq(vcpu, 0x50);
-	set_rflags(vcpu, 0);
+	vcpu_set_rflags(vcpu, 0);
 	EXPECT_EVENT(vcpu, 0x50, GUEST_CODE + 3);
 	vm_destroy(vcpu->vm);
 }
@@ -260,12 +243,12 @@ TEST(window)
 
 		vcpu->run->request_interrupt_window = 1;
 		vcpu_run_expect(vcpu, KVM_EXIT_IRQ_WINDOW_OPEN);
-		EXPECT_EQ(GUEST_CODE + 3, rip(vcpu));
+		EXPECT_EQ(GUEST_CODE + 3, vcpu_rip(vcpu));
 		EXPECT_EQ(1, vcpu->run->if_flag);
 		EXPECT_EQ(1, vcpu->run->ready_for_interrupt_injection);
 		/* Again and again as long as it is open. */
 		vcpu_run_expect(vcpu, KVM_EXIT_IRQ_WINDOW_OPEN);
-		EXPECT_EQ(GUEST_CODE + 3, rip(vcpu));
+		EXPECT_EQ(GUEST_CODE + 3, vcpu_rip(vcpu));
 		give_irq(vcpu, 0x50);
 		vcpu->run->request_interrupt_window = 0;
 		EXPECT_EVENT(vcpu, 0x50, GUEST_CODE + 3);
@@ -279,13 +262,13 @@ TEST(window_after_interrupt)
 {
 	struct test_vcpu *vcpu = vm_with_log(MODE_LONG, NOPS);
 
-	set_rflags(vcpu, RFLAGS_IF);
+	vcpu_set_rflags(vcpu, RFLAGS_IF);
 	give_irq(vcpu, 0x50);
 	vcpu->run->request_interrupt_window = 1;
 	EXPECT_EVENT(vcpu, 0x50, GUEST_CODE);
 	EXPECT_EQ(0, vcpu->run->ready_for_interrupt_injection);
 	vcpu_run_expect(vcpu, KVM_EXIT_IRQ_WINDOW_OPEN);
-	EXPECT_EQ(GUEST_CODE, rip(vcpu));
+	EXPECT_EQ(GUEST_CODE, vcpu_rip(vcpu));
 	vcpu->run->request_interrupt_window = 0;
 	EXPECT_NO_EVENT(vcpu);
 	vm_destroy(vcpu->vm);
@@ -299,11 +282,11 @@ TEST(window_after_shadow)
 
 	for (i = 0; i < ARRAY_LEN(shadows); i++) {
 		vcpu_set_log_mode(vcpu, MODE_LONG);
-		set_rflags(vcpu, RFLAGS_IF);
+		vcpu_set_rflags(vcpu, RFLAGS_IF);
 		set_shadow(vcpu, shadows[i]);
 		vcpu->run->request_interrupt_window = 1;
 		vcpu_run_expect(vcpu, KVM_EXIT_IRQ_WINDOW_OPEN);
-		EXPECT_EQ(GUEST_CODE + 1, rip(vcpu));
+		EXPECT_EQ(GUEST_CODE + 1, vcpu_rip(vcpu));
 		vcpu->run->request_interrupt_window = 0;
 	}
 	vm_destroy(vcpu->vm);
@@ -318,7 +301,7 @@ TEST(window_after_mov_ss)
 
 	vcpu->run->request_interrupt_window = 1;
 	vcpu_run_expect(vcpu, KVM_EXIT_IRQ_WINDOW_OPEN);
-	EXPECT_EQ(GUEST_CODE + 4, rip(vcpu));
+	EXPECT_EQ(GUEST_CODE + 4, vcpu_rip(vcpu));
 	give_irq(vcpu, 0x50);
 	EXPECT_EVENT(vcpu, 0x50, GUEST_CODE + 4);
 	vcpu->run->request_interrupt_window = 0;
@@ -344,7 +327,7 @@ TEST(interrupt_bitmap)
 	struct kvm_sregs s;
 	int i;
 
-	set_rflags(vcpu, RFLAGS_IF);
+	vcpu_set_rflags(vcpu, RFLAGS_IF);
 	vcpu_get_sregs(vcpu, &s);
 	for (i = 0; i < 4; i++)
 		EXPECT_EQ(0, s.interrupt_bitmap[i]);
@@ -381,7 +364,7 @@ TEST(nmi_in_every_mode)
 			struct test_vcpu *vcpu = vm_with_log(mode, NOPS);
 			uint64_t rflags = interrupts ? RFLAGS_IF : 0;
 
-			set_rflags(vcpu, rflags);
+			vcpu_set_rflags(vcpu, rflags);
 			give_nmi(vcpu);
 			event = EXPECT_EVENT(vcpu, VECTOR_NMI, GUEST_CODE);
 			TEST_EQ(rflags | 2, event.rflags & ~RFLAGS_RF, "RFLAGS, %s",
@@ -479,7 +462,7 @@ TEST(nmi_in_shadow)
 			if (!interrupts && shadows[i] == KVM_X86_SHADOW_INT_STI)
 				continue;
 			vcpu = vm_with_log(MODE_LONG, NOPS);
-			set_rflags(vcpu, interrupts ? RFLAGS_IF : 0);
+			vcpu_set_rflags(vcpu, interrupts ? RFLAGS_IF : 0);
 			set_shadow(vcpu, shadows[i]);
 			give_nmi(vcpu);
 			vcpu_run_to_event(vcpu, &event);
@@ -597,7 +580,7 @@ TEST(nmi_and_interrupt)
 	struct test_event event;
 	int first, second;
 
-	set_rflags(vcpu, RFLAGS_IF);
+	vcpu_set_rflags(vcpu, RFLAGS_IF);
 	give_irq(vcpu, 0x50);
 	give_nmi(vcpu);
 	first = vcpu_run_to_event(vcpu, &event);
@@ -964,7 +947,7 @@ TEST(move_interrupt)
 {
 	struct test_vcpu *vcpu = vm_with_log(MODE_LONG, NOPS), *to;
 
-	set_rflags(vcpu, RFLAGS_IF);
+	vcpu_set_rflags(vcpu, RFLAGS_IF);
 	give_irq(vcpu, 0x50);
 	to = move(vcpu);
 	EXPECT_EVENT(to, 0x50, GUEST_CODE);
@@ -1012,12 +995,12 @@ TEST(move_shadow)
 {
 	struct test_vcpu *vcpu = vm_with_log(MODE_LONG, NOPS), *to;
 
-	set_rflags(vcpu, RFLAGS_IF);
+	vcpu_set_rflags(vcpu, RFLAGS_IF);
 	set_shadow(vcpu, KVM_X86_SHADOW_INT_MOV_SS);
 	to = move(vcpu);
 	to->run->request_interrupt_window = 1;
 	vcpu_run_expect(to, KVM_EXIT_IRQ_WINDOW_OPEN);
-	EXPECT_EQ(GUEST_CODE + 1, rip(to));
+	EXPECT_EQ(GUEST_CODE + 1, vcpu_rip(to));
 	vm_destroy(vcpu->vm);
 }
 
@@ -1433,7 +1416,7 @@ TEST(db_loop)
 	if (!test_has_cap(vcpu->vm->dev, KVM_CAP_DEBUGREGS))
 		SKIP(return, "KVM_CAP_DEBUGREGS missing");
 	TEST_EQ(0, event_ioctl(vcpu, KVM_SET_DEBUGREGS, &dr), "KVM_SET_DEBUGREGS");
-	set_rflags(vcpu, RFLAGS_IF);
+	vcpu_set_rflags(vcpu, RFLAGS_IF);
 	ret = run_bounded(vcpu);
 	EXPECT_EQ(true, ret == 0 || ret == -EINTR);
 	vm_destroy(vcpu->vm);

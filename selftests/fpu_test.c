@@ -13,6 +13,7 @@
 #include "kselftest_harness.h"
 #include "lib/code.h"
 #include "lib/rand.h"
+#include "lib/thread.h"
 #include "lib/vendor.h"
 #include "lib/vm.h"
 
@@ -92,13 +93,7 @@ static int run_with_ymm(struct test_vcpu *vcpu, uint8_t ymm[16][32])
 /* Let the thread go on on another CPU, where there is one. */
 static void next_cpu(int i)
 {
-	int cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(i % cpus, &set);
-	TEST_CHECK(sched_setaffinity(0, sizeof(set), &set) == 0,
-		   "sched_setaffinity to CPU %d", i % cpus);
+	thread_move(pthread_self(), i % test_cpus());
 }
 
 TEST(own_and_guest_sse)

@@ -33,6 +33,7 @@
 
 #include "kselftest_harness.h"
 #include "lib/rand.h"
+#include "lib/thread.h"
 #include "lib/vendor.h"
 #include "lib/vm.h"
 
@@ -118,16 +119,6 @@ static const struct timespec short_time = { .tv_nsec = 300000 };
 /* What breakpoints watch: one for each place; an address of the guest's too. */
 static volatile uint64_t watched[2 * MAX_CPUS] __attribute__((aligned(64)));
 
-static void pin(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	TEST_CHECK(sched_setaffinity(0, sizeof(set), &set) == 0,
-		   "sched_setaffinity to CPU %d", cpu);
-}
-
 /* Is there another round to do? */
 static bool next_round(struct place *p)
 {
@@ -138,7 +129,7 @@ static bool next_round(struct place *p)
 	/* Alone with its vCPU, the thread moves. */
 	if (p->vcpu && p->cpus > 1) {
 		p->cpu = (p->cpu + 1) % p->cpus;
-		pin(p->cpu);
+		thread_move(pthread_self(), p->cpu);
 	}
 	return p->round++ < ROUNDS;
 }
@@ -202,7 +193,7 @@ static void *vmm_thread(void *arg)
 	struct place *p = arg;
 	struct rusage usage;
 
-	pin(p->cpu);
+	thread_move(pthread_self(), p->cpu);
 	p->look(p);
 	TEST_CHECK(getrusage(RUSAGE_THREAD, &usage) == 0, "getrusage");
 	p->preempted = usage.ru_nivcsw;
@@ -213,7 +204,7 @@ static void *observer_thread(void *arg)
 {
 	struct place *p = arg;
 
-	pin(p->cpu);
+	thread_move(pthread_self(), p->cpu);
 	/* The vCPU has made all of its state its own. */
 	while (p->shared->running[p->cpu] < 3)
 		call(p);
@@ -255,7 +246,7 @@ static void look_from(enum where where, int cpus, void (*look)(struct place *p))
 	int i;
 
 	/* Here, because a skip of the fixture's setup does not skip the test. */
-	if (sysconf(_SC_NPROCESSORS_ONLN) < cpus)
+	if (test_cpus() < cpus)
 		TEST_SKIP("one CPU only");
 	shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -483,7 +474,7 @@ TEST_F(place, ldt)
 	if (!(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE))
 		SKIP(return, "no FSGSBASE");
 	/* No hypervisor is needed for it: a process with such segments is enough. */
-	SKIP_IF_TCG(sysconf(_SC_NPROCESSORS_ONLN) == 1,
+	SKIP_IF_TCG(test_cpus() == 1,
 		    "a machine with one CPU hangs with segments of an LDT");
 	set_ldt(0, low_word, 0);
 	LOOK(look_at_ldt);
@@ -646,7 +637,7 @@ static void *stay_thread(void *arg)
 {
 	struct stayer *s = arg;
 
-	pin(s->cpu);
+	thread_move(pthread_self(), s->cpu);
 	while (!s->stop) {
 		vcpu_run_expect(s->vcpu, KVM_EXIT_IO);
 		s->limit[0] = segment_limit(LDT_SELECTOR(0));
@@ -694,7 +685,7 @@ static void ldt_made_meanwhile(int stay_cpu, int own_cpu, bool *kept)
 	vcpu_get_regs(s.vcpu, &regs);
 	regs.rflags = RFLAGS;
 	vcpu_set_regs(s.vcpu, &regs);
-	pin(own_cpu);
+	thread_move(pthread_self(), own_cpu);
 	TEST_CHECK(!pthread_create(&thread, NULL, stay_thread, &s),
 		   "pthread_create");
 	for (i = 0; i < 6 && *kept; i++) {
@@ -735,7 +726,7 @@ TEST(ldt_made_in_kvm_run_2_cpus)
 {
 	bool kept;
 
-	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+	if (test_cpus() < 2)
 		SKIP(return, "one CPU only");
 	ldt_made_meanwhile(0, 1, &kept);
 	SKIP_IF_STOCK(!kept, "an LDT that is new when KVM_RUN ends is not loaded");

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
+#include "lib/thread.h"
 #include "lib/vendor.h"
 #include "lib/vm.h"
 
@@ -81,19 +82,9 @@ do {									\
 	}								\
 } while (0)
 
-static void pin(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	TEST_CHECK(sched_setaffinity(0, sizeof(set), &set) == 0,
-		   "sched_setaffinity to CPU %d", cpu);
-}
-
 static int last_cpu(void)
 {
-	return sysconf(_SC_NPROCESSORS_ONLN) - 1;
+	return test_cpus() - 1;
 }
 
 /* Return: whether the file took all of it. */
@@ -173,7 +164,7 @@ static struct spinner start_spinner(int cpu)
 	TEST_CHECK(s.pid >= 0, "fork");
 	if (!s.pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		pin(cpu);
+		thread_move(pthread_self(), cpu);
 		spin(s.shared);
 		_exit(0);
 	}
@@ -530,7 +521,7 @@ TEST(fair_share)
 		volatile unsigned int i;
 
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		pin(cpu);
+		thread_move(pthread_self(), cpu);
 		while (clock() < CLOCKS_PER_SEC / 3)
 			for (i = 0; i < 1000; i++)
 				;

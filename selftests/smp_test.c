@@ -17,6 +17,7 @@
 #include "kselftest_harness.h"
 #include "lib/code.h"
 #include "lib/rand.h"
+#include "lib/thread.h"
 #include "lib/vm.h"
 
 #define PORT	0x80
@@ -43,23 +44,6 @@ static void catch_usr1(void)
 	struct sigaction action = { .sa_handler = no_action };
 
 	TEST_CHECK(sigaction(SIGUSR1, &action, NULL) == 0, "sigaction");
-}
-
-static void sleep_ms(int ms)
-{
-	struct timespec ts = { .tv_nsec = ms * 1000000l };
-
-	nanosleep(&ts, NULL);
-}
-
-static void move_to(pthread_t thread, int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	TEST_CHECK(pthread_setaffinity_np(thread, sizeof(set), &set) == 0,
-		   "cannot move a thread to CPU %d", cpu);
 }
 
 /* A vCPU that checks itself, and its thread: up to @exits, and until @stop. */
@@ -115,15 +99,15 @@ TEST(migration)
 	pthread_t thread;
 	int moves = 0;
 
-	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+	if (test_cpus() < 2)
 		SKIP(return, "one CPU only");
 	c.vcpu = vm_with_guest(MODE_LONG, GUEST_OF(guest_self_check));
 	start_checker(c.vcpu, 0);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, checker_thread, &c));
 	while (!c.done) {
-		move_to(thread, moves++ % 2);
+		thread_move(thread, moves++ % 2);
 		c.stop = moves >= MOVES;
-		sleep_ms(1);
+		sleep_us(1000);
 	}
 	ASSERT_EQ(0, pthread_join(thread, NULL));
 	EXPECT_LE(MOVES, moves);
@@ -138,7 +122,7 @@ TEST(migration_of_many)
 	pthread_t thread[4];
 	int i, moves = 0;
 
-	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+	if (test_cpus() < 2)
 		SKIP(return, "one CPU only");
 	for (i = 0; i < 4; i++) {
 		if (i % 2 == 0) {
@@ -156,10 +140,10 @@ TEST(migration_of_many)
 		moves++;
 		for (i = 0; i < 4; i++) {
 			if (!c[i].done)
-				move_to(thread[i], (moves + i) % 2);
+				thread_move(thread[i], (moves + i) % 2);
 			c[i].stop = moves >= MOVES;
 		}
-		sleep_ms(2);
+		sleep_us(2000);
 	}
 	EXPECT_LE(MOVES, moves);
 	for (i = 0; i < 4; i++)
@@ -212,7 +196,7 @@ TEST(ping_pong)
 	int i, count;
 
 	/* On one CPU each turn costs a slice of the scheduler. */
-	count = sysconf(_SC_NPROCESSORS_ONLN) < 2 ? 10 : 200;
+	count = test_cpus() < 2 ? 10 : 200;
 	vm_load(vm, GUEST_OF(guest_ping_pong));
 	for (i = 0; i < 2; i++) {
 		vcpu[i] = vm_add_vcpu(vm, i);
@@ -268,7 +252,7 @@ static uint64_t wait_for_progress(struct test_vm *vm, uint64_t from)
 	for (i = 0; i < 10000; i++) {
 		if (*counter != from)
 			return *counter;
-		sleep_ms(1);
+		sleep_us(1000);
 	}
 	TEST_FAIL("the guest does not run");
 }
@@ -295,7 +279,7 @@ TEST(signals)
 		s.vcpu->run->immediate_exit = i & 1;
 		ASSERT_EQ(0, pthread_kill(thread, SIGUSR1));
 		for (k = 0; k < 10000 && s.interrupted <= i; k++)
-			sleep_ms(1);
+			sleep_us(1000);
 		ASSERT_EQ(i + 1, s.interrupted);
 	}
 	*(uint64_t *)vm_hva(vm, STOP, 8) = 1;
@@ -420,7 +404,7 @@ TEST(handed_from_thread_to_thread)
 {
 	struct test_vcpu *vcpu = vm_with_guest(MODE_LONG,
 					       GUEST_OF(guest_self_check));
-	int cpus = sysconf(_SC_NPROCESSORS_ONLN), i;
+	int cpus = test_cpus(), i;
 	struct kvm_regs regs;
 	pthread_attr_t attr;
 	pthread_t thread;
@@ -453,7 +437,7 @@ static void *kick_thread(void *arg)
 	struct kicker *k = arg;
 
 	while (!k->enough) {
-		sleep_ms(5);
+		sleep_us(5000);
 		pthread_kill(k->target, SIGUSR1);
 	}
 	return NULL;
@@ -519,15 +503,15 @@ TEST(host_nmi)
 	FILE *sysrq;
 	int i, k;
 
-	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+	if (test_cpus() < 2)
 		TEST_SKIP("needs two CPUs");
 	catch_usr1();
 	vcpu_get_regs(s.vcpu, &regs);
 	regs.rflags = RFLAGS;
 	vcpu_set_regs(s.vcpu, &regs);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, spinner_thread, &s));
-	move_to(thread, 1);
-	move_to(pthread_self(), 0);
+	thread_move(thread, 1);
+	thread_move(pthread_self(), 0);
 	for (i = 0; i < 5; i++) {
 		counter = wait_for_progress(vm, counter);
 		before = host_nmis(1);
@@ -537,7 +521,7 @@ TEST(host_nmi)
 		fputc('l', sysrq);
 		ASSERT_EQ(0, fclose(sysrq));
 		for (k = 0; k < 10000 && host_nmis(1) == before; k++)
-			sleep_ms(1);
+			sleep_us(1000);
 		ASSERT_EQ(before + 1, host_nmis(1));
 	}
 	wait_for_progress(vm, counter);

@@ -19,22 +19,15 @@
 
 /**
  * struct mkvm_zones - the zones of a VM
- * @rcu:	freed by call_srcu() after the last reader
  * @count:	number of zones
  * @zones:	in no order; may overlap
  *
  * Immutable once published, as struct mkvm_memslots.
  */
 struct mkvm_zones {
-	struct rcu_head rcu;
 	unsigned int count;
 	struct kvm_coalesced_mmio_zone zones[];
 };
-
-static void mkvm_zones_free_rcu(struct rcu_head *head)
-{
-	kvfree(container_of(head, struct mkvm_zones, rcu));
-}
 
 /** mkvm_coalesced_init() - no zones, an empty ring
  * @vm: the VM, being created
@@ -46,7 +39,7 @@ int mkvm_coalesced_init(struct mkvm *vm)
 	return vm->coalesced.ring ? 0 : -ENOMEM;
 }
 
-/** mkvm_coalesced_free() - undo it; srcu_barrier() comes after
+/** mkvm_coalesced_free() - undo it
  * @vm: the VM, that nobody uses any more */
 void mkvm_coalesced_free(struct mkvm *vm)
 {
@@ -87,8 +80,9 @@ static int mkvm_zones_replace(struct mkvm *vm, const struct kvm_coalesced_mmio_z
 		new = NULL;
 	}
 	rcu_assign_pointer(vm->coalesced.zones, new);
-	if (old)
-		call_srcu(&vm->srcu, &old->rcu, mkvm_zones_free_rcu);
+	/* Not call_srcu(): a reader may take long, and userspace could make new ones meanwhile. */
+	synchronize_srcu_expedited(&vm->srcu);
+	kvfree(old);
 	return 0;
 }
 

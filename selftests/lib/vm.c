@@ -289,6 +289,23 @@ void vcpu_set_regs(struct test_vcpu *vcpu, const struct kvm_regs *regs)
 	vcpu_ioctl(vcpu, KVM_SET_REGS, "KVM_SET_REGS", regs);
 }
 
+uint64_t vcpu_rip(struct test_vcpu *vcpu)
+{
+	struct kvm_regs regs;
+
+	vcpu_get_regs(vcpu, &regs);
+	return regs.rip;
+}
+
+void vcpu_set_rflags(struct test_vcpu *vcpu, uint64_t rflags)
+{
+	struct kvm_regs regs;
+
+	vcpu_get_regs(vcpu, &regs);
+	regs.rflags = 2 | rflags;
+	vcpu_set_regs(vcpu, &regs);
+}
+
 void vcpu_get_sregs(struct test_vcpu *vcpu, struct kvm_sregs *sregs)
 {
 	vcpu_ioctl(vcpu, KVM_GET_SREGS, "KVM_GET_SREGS", sregs);

@@ -147,6 +147,8 @@ struct test_vcpu *vm_add_vcpu(struct test_vm *vm, int id);
 void vcpu_destroy(struct test_vcpu *vcpu);
 void vcpu_get_regs(struct test_vcpu *vcpu, struct kvm_regs *regs);
 void vcpu_set_regs(struct test_vcpu *vcpu, const struct kvm_regs *regs);
+uint64_t vcpu_rip(struct test_vcpu *vcpu);
+void vcpu_set_rflags(struct test_vcpu *vcpu, uint64_t rflags);	/* and the bit that is always 1 */
 void vcpu_get_sregs(struct test_vcpu *vcpu, struct kvm_sregs *sregs);
 void vcpu_set_sregs(struct test_vcpu *vcpu, const struct kvm_sregs *sregs);
 int __vcpu_set_sregs(struct test_vcpu *vcpu, const struct kvm_sregs *sregs);
