@@ -201,6 +201,7 @@ static const struct cap_row caps[] = {
 	CAP(COALESCED_MMIO, 2, 2, "coalesced_test"),
 	CAP(COALESCED_PIO, 1, 1, "coalesced_test: ports"),
 	CAP(DEBUGREGS, 1, 1, "state_test: debugregs"),
+	CAP(MCE, 32, 32, "mce_test: capability"),
 	CAP(ENABLE_CAP, 1, 1, "state_test: enable_cap_on_a_vcpu"),
 	CAP(XSAVE, 1, 1, "state_test: xsave"),
 	CAP(XCRS, 0, 1, "state_test: xcrs"),

@@ -351,6 +351,20 @@ static void make_words(struct arg *a)
 			*(uint64_t *)(a->bytes + i) = odd_value();
 }
 
+static void make_mce_cap(struct arg *a)
+{
+	*(uint64_t *)a->bytes = one_in(3) ? odd_value() : below(34) | below(2) << 8 | below(2) << 24;
+}
+
+static void make_mce(struct arg *a)
+{
+	struct kvm_x86_mce *mce = (void *)a->bytes;
+
+	make_words(a);
+	mce->bank = below(34);
+	mce->status |= (uint64_t)!one_in(4) << 63;
+}
+
 static void make_region(struct arg *a)
 {
 	struct kvm_userspace_memory_region *r = (void *)a->bytes;
@@ -528,6 +542,7 @@ static const struct row rows[] = {
 	CALL(KVM_TRACE_ENABLE, D, make_number, E(EOPNOTSUPP), .never = true),
 	CALL(KVM_TRACE_PAUSE, D, make_number, E(EOPNOTSUPP), .never = true),
 	CALL(KVM_TRACE_DISABLE, D, make_number, E(EOPNOTSUPP), .never = true),
+	CALL(KVM_X86_GET_MCE_CAP_SUPPORTED, D, make_zeroes),
 
 	CALL(KVM_CREATE_VCPU, V, make_small, E(EINVAL, EEXIST, EMFILE, ENFILE, ENOMEM)),
 	CALL(KVM_SET_USER_MEMORY_REGION, V, make_region, E(EINVAL, EEXIST, ENOMEM), .slow = true),
@@ -551,6 +566,8 @@ static const struct row rows[] = {
 	CALL(KVM_GET_SREGS2, C, make_zeroes),
 	CALL(KVM_SET_SREGS2, C, make_again, E(EINVAL), SETS(KVM_GET_SREGS2)),
 	CALL(KVM_TRANSLATE, C, make_words),
+	CALL(KVM_X86_SETUP_MCE, C, make_mce_cap, E(EINVAL)),
+	CALL(KVM_X86_SET_MCE, C, make_mce, E(EINVAL)),
 	CALL(KVM_GET_MSRS, D | C, make_msrs, E(E2BIG), MSRS),
 	CALL(KVM_SET_MSRS, C, make_msrs, E(E2BIG), MSRS),
 	CALL(KVM_SET_CPUID, C, make_old_cpuid, E(E2BIG, EINVAL),

@@ -30,7 +30,6 @@ struct ioctl_row {
 #define DIRTY		"no log of dirty pages"
 #define SHADOW		"no shadow page tables whose number could be bounded"
 #define CLOCK		"no paravirtual clock"
-#define MCES		"guests have no machine-check banks"
 #define SMM		"no system-management mode"
 #define NESTED		"no nested virtualization"
 #define HYPERV		"no interface of Hyper-V's"
@@ -56,7 +55,7 @@ static const struct ioctl_row ioctl_rows[] = {
 	IOCTL_ROW(KVM_TRACE_PAUSE, D, NULL),
 	IOCTL_ROW(KVM_TRACE_DISABLE, D, NULL),
 	IOCTL_ROW(KVM_GET_MSR_FEATURE_INDEX_LIST, D, NULL),
-	IOCTL_ROW(KVM_X86_GET_MCE_CAP_SUPPORTED, D, MCES),
+	IOCTL_ROW(KVM_X86_GET_MCE_CAP_SUPPORTED, D, NULL),
 	IOCTL_ROW(KVM_GET_SUPPORTED_HV_CPUID, D | C, HYPERV),
 	IOCTL_ROW(KVM_GET_MSRS, D, NULL),
 	IOCTL_ROW(KVM_GET_DEVICE_ATTR, D, ATTRIBUTES),
@@ -145,8 +144,8 @@ static const struct ioctl_row ioctl_rows[] = {
 	IOCTL_ROW(KVM_TPR_ACCESS_REPORTING, C, IRQCHIP),
 	IOCTL_ROW(KVM_SET_VAPIC_ADDR, C, IRQCHIP),
 	IOCTL_ROW(KVM_SET_GUEST_DEBUG, C, NULL),
-	IOCTL_ROW(KVM_X86_SETUP_MCE, C, MCES),
-	IOCTL_ROW(KVM_X86_SET_MCE, C, MCES),
+	IOCTL_ROW(KVM_X86_SETUP_MCE, C, NULL),
+	IOCTL_ROW(KVM_X86_SET_MCE, C, NULL),
 	IOCTL_ROW(KVM_KVMCLOCK_CTRL, C, CLOCK),
 	IOCTL_ROW(KVM_SMI, C, SMM),
 	IOCTL_ROW(KVM_GET_NESTED_STATE, C, NESTED),
@@ -224,7 +223,6 @@ static const struct ioctl_row ioctl_rows[] = {
 #undef DIRTY
 #undef SHADOW
 #undef CLOCK
-#undef MCES
 #undef SMM
 #undef NESTED
 #undef HYPERV

@@ -264,7 +264,9 @@ struct mkvm_mmio {
  * @arch_capabilities: IA32_ARCH_CAPABILITIES
  * @misc_features: MISC_FEATURES_ENABLES; not 0: CPUID faults above CPL 0
  * @power_ctl:	IA32_POWER_CTL
+ * @mcg_cap:	IA32_MCG_CAP, from KVM_X86_SETUP_MCE
  * @mcg_status:	IA32_MCG_STATUS
+ * @mcg_ctl:	IA32_MCG_CTL
  * @mcg_ext_ctl: IA32_MCG_EXT_CTL
  * @mce_bank:	IA32_MCi_CTL, _STATUS, _ADDR, _MISC
  * @hwcr:	HWCR
@@ -281,7 +283,9 @@ struct mkvm_msrs {
 	u64 arch_capabilities;
 	u64 misc_features;
 	u64 power_ctl;
+	u64 mcg_cap;
 	u64 mcg_status;
+	u64 mcg_ctl;
 	u64 mcg_ext_ctl;
 	u64 mce_bank[4 * MKVM_MCE_BANKS];
 	u64 hwcr;

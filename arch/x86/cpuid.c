@@ -29,8 +29,8 @@
 /* What minikvm virtualizes, by word of the kernel's feature table. */
 static u32 mkvm_features[NCAPINTS] = {
 	[CPUID_1_EDX] =
-		F(FPU) | F(VME) | F(DE) | F(PSE) | F(TSC) | F(MSR) | F(PAE) | F(CX8) |
-		F(APIC) | F(SEP) | F(MTRR) | F(PGE) | F(CMOV) | F(PAT) | F(PSE36) |
+		F(FPU) | F(VME) | F(DE) | F(PSE) | F(TSC) | F(MSR) | F(PAE) | F(MCE) |
+		F(CX8) | F(APIC) | F(SEP) | F(MTRR) | F(PGE) | F(MCA) | F(CMOV) | F(PAT) | F(PSE36) |
 		F(CLFLUSH) | F(MMX) | F(FXSR) | F(XMM) | F(XMM2),
 	[CPUID_1_ECX] =
 		F(XMM3) | F(PCLMULQDQ) | F(SSSE3) | F(FMA) | F(CX16) | F(PCID) |

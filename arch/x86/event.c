@@ -63,9 +63,9 @@ static void mkvm_queue(struct mkvm_vcpu *vcpu, u8 vector, bool has_error_code, u
 	/*
 	 * The handler of a fault returns to the instruction, whose breakpoint must not hit again
 	 * (SDM, "Instruction-Breakpoint Exception Condition"). #DB sets RF for its own
-	 * faults only, #DF is an abort.
+	 * faults only, #DF and #MC are aborts.
 	 */
-	if (vector != X86_TRAP_DB && vector != X86_TRAP_DF)
+	if (vector != X86_TRAP_DB && vector != X86_TRAP_DF && vector != X86_TRAP_MC)
 		mkvm_reg_write(vcpu, MKVM_REG_RFLAGS, mkvm_rflags(vcpu) | X86_EFLAGS_RF);
 
 	event->type = MKVM_EVENT_EXCEPTION;
@@ -87,6 +87,26 @@ static void mkvm_queue(struct mkvm_vcpu *vcpu, u8 vector, bool has_error_code, u
 void mkvm_queue_exception(struct mkvm_vcpu *vcpu, u8 vector)
 {
 	mkvm_queue(vcpu, vector, false, 0);
+}
+
+/**
+ * mkvm_queue_machine_check() - raise #MC
+ * @vcpu: the vCPU
+ *
+ * It belongs to no instruction: an interrupt or NMI whose delivery is not complete waits again.
+ */
+void mkvm_queue_machine_check(struct mkvm_vcpu *vcpu)
+{
+	struct mkvm_event *event = &vcpu->arch.event;
+
+	if (event->type == MKVM_EVENT_NMI) {
+		vcpu->arch.nmi_pending++;
+	} else if (event->type == MKVM_EVENT_EXTINT && !vcpu->arch.irq_pending) {
+		vcpu->arch.irq_pending = true;
+		vcpu->arch.irq_vector = event->vector;
+	}
+	mkvm_queue(vcpu, X86_TRAP_MC, false, 0);
+	mkvm_make_request(vcpu, MKVM_REQ_EVENT);
 }
 
 /**

@@ -74,6 +74,7 @@ static const struct extension extensions[] = {
 	{ KVM_CAP_IRQ_ROUTING, MKVM_MAX_IRQ_ROUTES, NULL, "arch/x86/ioctl.c", "abi_vm_test.c" },
 	{ KVM_CAP_SET_IDENTITY_MAP_ADDR, 1, NULL, "arch/x86/ioctl.c", "abi_vm_test.c" },
 	{ KVM_CAP_DEBUGREGS, 1, NULL, "arch/x86/cr.c", "state_test.c" },
+	{ KVM_CAP_MCE, MKVM_MCE_BANKS, NULL, "arch/x86/mce.c", "mce_test.c" },
 	{ KVM_CAP_ENABLE_CAP, 1, NULL, "arch/x86/ioctl.c", "state_test.c" },
 	{ KVM_CAP_XSAVE, 1, NULL, "arch/x86/fpu.c", "state_test.c" },
 	{ KVM_CAP_XCRS, 0, ext_xcrs, "arch/x86/cr.c", "state_test.c" },

@@ -45,6 +45,8 @@ long mkvm_arch_dev_ioctl(unsigned int ioctl, unsigned long arg)
 		return mkvm_get_msr_feature_index_list((void __user *)arg);
 	case KVM_GET_MSRS:
 		return mkvm_get_msr_features((void __user *)arg);
+	case KVM_X86_GET_MCE_CAP_SUPPORTED:
+		return mkvm_get_mce_cap_supported((void __user *)arg);
 	default:
 		return -EINVAL;
 	}
@@ -261,6 +263,8 @@ static long mkvm_loaded_vcpu_ioctl(struct mkvm_vcpu *vcpu, unsigned int ioctl,
 		return MKVM_SET(vcpu, arg, struct kvm_vcpu_events, mkvm_set_vcpu_events);
 	case KVM_SET_GUEST_DEBUG:
 		return MKVM_SET(vcpu, arg, struct kvm_guest_debug, mkvm_set_guest_debug);
+	case KVM_X86_SET_MCE:
+		return MKVM_SET(vcpu, arg, struct kvm_x86_mce, mkvm_set_mce);
 	default:
 		return -EINVAL;
 	}
@@ -314,6 +318,8 @@ long mkvm_arch_vcpu_ioctl(struct mkvm_vcpu *vcpu, unsigned int ioctl, unsigned l
 		return mkvm_get_mp_state((void __user *)arg);
 	case KVM_SET_MP_STATE:
 		return mkvm_set_mp_state((void __user *)arg);
+	case KVM_X86_SETUP_MCE:
+		return MKVM_SET(vcpu, arg, u64, mkvm_setup_mce);
 	case KVM_ENABLE_CAP:
 		return mkvm_vcpu_enable_cap((void __user *)arg);
 	default:

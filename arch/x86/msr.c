@@ -326,11 +326,9 @@ static const struct msr_row msr_table[] = {
 	/* AMD keeps 32 bits of these; a state saved there must load here. */
 	MSR(MSR_IA32_SYSENTER_ESP, F(MSR_SAVE | MSR_TRUNCATED), VENDOR),
 	MSR(MSR_IA32_SYSENTER_EIP, F(MSR_SAVE | MSR_TRUNCATED), VENDOR),
-	/* No MCG_CTL, no CMCI, no local machine checks. */
-	MSR(MSR_IA32_MCG_CAP, READS(MKVM_MCE_BANKS)),
+	MSR(MSR_IA32_MCG_CAP, KEPT_READ(msr.mcg_cap)),
 	MSR(MSR_IA32_MCG_STATUS, F(MSR_SAVE), KEPT(msr.mcg_status)),
-	MSR(MSR_IA32_MCG_CTL, F(MSR_SAVE | MSR_HOST_READ | MSR_HOST_WRITE), RESERVED(ALL),
-	    READS(0), IGNORES),
+	MSR(MSR_IA32_MCG_CTL, F(MSR_SAVE), GET(mkvm_mcg_ctl_get), SET(mkvm_mcg_ctl_set)),
 	MSRS(MSR_P6_EVNTSEL0, MSR_P6_EVNTSEL1, READS(0), IGNORES),
 	/* TSC ticks 1000 for each of the bus, at four times its rate. */
 	MSR(MSR_IA32_PERF_STATUS, READS(1000 | 4ull << 40)),
@@ -352,7 +350,8 @@ static const struct msr_row msr_table[] = {
 	MSR(MSR_IA32_CR_PAT, F(MSR_SAVE), GET(vendor_get), SET(mkvm_pat_set)),
 	/* CMCI is missing: userspace can write 0. */
 	MSRS(MSR_IA32_MC0_CTL2, MSR_IA32_MCx_CTL2(MKVM_MCE_BANKS) - 1,
-	     F(MSR_HOST_READ | MSR_HOST_WRITE), RESERVED(ALL), READS(0), IGNORES),
+	     F(MSR_HOST_READ | MSR_HOST_WRITE), RESERVED(ALL), GET(mkvm_mce_ctl2_get),
+	     SET(mkvm_mce_ctl2_set)),
 	/* The type; FE and E. */
 	MSR(MSR_MTRRdefType, F(MSR_SAVE), RESERVED(~0xcffull), GET(mkvm_mtrr_get),
 	    SET(mkvm_mtrr_deftype_set)),
@@ -570,6 +569,7 @@ void mkvm_msr_reset(struct mkvm_vcpu *vcpu)
 	msr->misc_enable = MSR_IA32_MISC_ENABLE_PEBS_UNAVAIL | MSR_IA32_MISC_ENABLE_BTS_UNAVAIL;
 	msr->platform_info = MSR_PLATFORM_INFO_CPUID_FAULT;
 	msr->arch_capabilities = offered_arch_capabilities();
+	msr->mcg_cap = MKVM_MCE_BANKS;
 	osvw_reset(msr);
 	memset(&vcpu->arch.mtrr, 0, sizeof(vcpu->arch.mtrr));
 	mkvm_tsc_reset(vcpu);

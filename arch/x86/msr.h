@@ -85,6 +85,10 @@ int mkvm_mtrr_var_set(struct mkvm_vcpu *vcpu, struct msr_access *a);
 int mkvm_pat_set(struct mkvm_vcpu *vcpu, struct msr_access *a);
 
 /* mce.c */
+int mkvm_mcg_ctl_get(struct mkvm_vcpu *vcpu, struct msr_access *a);
+int mkvm_mcg_ctl_set(struct mkvm_vcpu *vcpu, struct msr_access *a);
+int mkvm_mce_ctl2_get(struct mkvm_vcpu *vcpu, struct msr_access *a);
+int mkvm_mce_ctl2_set(struct mkvm_vcpu *vcpu, struct msr_access *a);
 int mkvm_mce_bank_get(struct mkvm_vcpu *vcpu, struct msr_access *a);
 int mkvm_mce_bank_set(struct mkvm_vcpu *vcpu, struct msr_access *a);
 int mkvm_hwcr_set(struct mkvm_vcpu *vcpu, struct msr_access *a);

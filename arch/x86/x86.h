@@ -17,6 +17,11 @@ struct gwalk_result;
 /* --- ioctl.c ---------------------------------------------------------------- */
 void *mkvm_memdup_user(const void __user *arg, size_t size);
 
+/* --- mce.c ------------------------------------------------------------------ */
+long mkvm_get_mce_cap_supported(u64 __user *arg);
+long mkvm_setup_mce(struct mkvm_vcpu *vcpu, const u64 *cap);
+long mkvm_set_mce(struct mkvm_vcpu *vcpu, const struct kvm_x86_mce *mce);
+
 /* --- cpuid.c ---------------------------------------------------------------- */
 extern u64 mkvm_supported_xcr0;
 void mkvm_cpuid_init(void);
@@ -125,6 +130,7 @@ int mkvm_set_guest_debug(struct mkvm_vcpu *vcpu, const struct kvm_guest_debug *d
 
 /* --- event.c ---------------------------------------------------------------- */
 void mkvm_queue_exception(struct mkvm_vcpu *vcpu, u8 vector);
+void mkvm_queue_machine_check(struct mkvm_vcpu *vcpu);
 void mkvm_queue_exception_e(struct mkvm_vcpu *vcpu, u8 vector, u32 error_code);
 void mkvm_queue_fault(struct mkvm_vcpu *vcpu, const struct x86_fault *fault);
 mkvm_run_t mkvm_inject_ud(struct mkvm_vcpu *vcpu);
