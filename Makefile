@@ -36,6 +36,7 @@ run:
 
 test:
 	@$(TESTVM)/install-packages test
+	@$(TESTVM)/install-packages debug
 	@$(TESTVM)/run-tests '$(TESTS)'
 
 fuzz:

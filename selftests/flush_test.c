@@ -340,7 +340,7 @@ TEST(other_state)
 	look(vcpu);
 	ASSERT_EQ(0, ioctl(vcpu->fd, KVM_GET_DEBUGREGS, &debug));
 	debug.db[0] = EXTRA;
-	debug.dr7 = 0x402;		/* a breakpoint on code that is not executed */
+	debug.dr7 = 0xd402;		/* code that is not executed; bits that are fixed 0 */
 	ASSERT_EQ(0, ioctl(vcpu->fd, KVM_SET_DEBUGREGS, &debug));
 	EXPECT_EQ(1, look(vcpu));
 	vcpu_set_msr(vcpu, 0x10, 1ull << 40);		/* the TSC */

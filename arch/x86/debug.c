@@ -24,8 +24,9 @@ static void mkvm_update_breakpoints(struct mkvm_vcpu *vcpu)
 	bool debugger = arch->debug.control & KVM_GUESTDBG_USE_HW_BP;
 
 	memcpy(arch->eff_db, debugger ? arch->debug.db : arch->db, sizeof(arch->eff_db));
-	arch->eff_dr7 = debugger ? (arch->debug.dr7 & MKVM_DR7_WRITABLE) | MKVM_DR7_FIXED_1 :
-				   arch->dr7;
+	/* As the CPU keeps it: userspace may have set bits that are fixed. */
+	arch->eff_dr7 = ((debugger ? arch->debug.dr7 : arch->dr7) & MKVM_DR7_WRITABLE) |
+			MKVM_DR7_FIXED_1;
 	mkvm_mark_dirty(vcpu, MKVM_STATE_DR7);
 }
 

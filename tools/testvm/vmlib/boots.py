@@ -172,7 +172,9 @@ class Boot:
                   after: list[str]) -> MachineJob:
         if self.kernel == DEBUG:
             programs = [replace(program, seconds=DEBUG_SLOWER * program.seconds) for program in programs]
-            programs.append(Program("leaks", "sh /selftests/run-list leaks", 600))
+            # A module that counts lines points to memory that nobody gives back.
+            if self.variant != "coverage":
+                programs.append(Program("leaks", "sh /selftests/run-list leaks", 600))
         if self.variant == "coverage":
             programs.append(Program("coverage", "sh /selftests/run-list coverage", 600))
         checks = [Program("check", f"sh /selftests/run-list check {shlex.quote(command)}")
