@@ -47,9 +47,9 @@ def _payload(image: bytes) -> bytes:
 
 
 def _decompress(data: bytes) -> bytes:
-    """Unpack by the magic number; behind the data stands their unpacked size (4 bytes)."""
+    """Unpack by the magic number; behind the data, or with gzip at its end, stands the unpacked size (4 bytes)."""
     if data.startswith(b"\x1f\x8b"):
-        return gzip.decompress(data[:-4])
+        return gzip.decompress(data)
     if data.startswith(b"\xfd7zXZ"):
         return lzma.decompress(data[:-4])
     tools = {b"\x02\x21\x4c\x18": "lz4", b"\x28\xb5\x2f\xfd": "zstd"}
