@@ -209,15 +209,15 @@ struct mkvm_fetch {
 /**
  * struct mkvm_access - one access to a device
  * @addr: guest-physical address, or port
+ * @value: what is written, or was read, zero-extended
  * @len: bytes, 1 to 8
  * @pio: a port
- * @data: what is written, or was read
  */
 struct mkvm_access {
 	u64 addr;
+	u64 value;
 	u8 len;
 	bool pio;
-	u8 data[8];
 };
 
 /**

@@ -52,17 +52,23 @@ static mkvm_run_t mkvm_emulation_failed(struct mkvm_vcpu *vcpu)
 /* What the emulator's callbacks return when userspace has to be asked. */
 #define MKVM_NEED_USER	(-EINPROGRESS)
 
+/* Is this what the CPU has translated, and found no memory for? */
+static bool mkvm_is_exit_access(const struct mkvm_mmio *mmio, u64 la, unsigned int len)
+{
+	return mmio->one_access && offset_in_page(la) == offset_in_page(mmio->gpa) &&
+	       offset_in_page(la) + len <= PAGE_SIZE;
+}
+
 /* A piece of an access within a page: where it is, and whether a device is there. */
-static int mkvm_mmio_locate(struct mkvm_vcpu *vcpu, u64 la, u32 access, gpa_t *gpa, bool *device,
-			    struct x86_fault *fault)
+static int mkvm_mmio_locate(struct mkvm_vcpu *vcpu, u64 la, unsigned int len, u32 access,
+			    gpa_t *gpa, bool *device, struct x86_fault *fault)
 {
 	const struct mkvm_mmio *mmio = &vcpu->arch.mmio;
 	const struct mkvm_memslot *slot;
 	struct gwalk_result res;
 	int r;
 
-	if (likely(mmio->one_access && offset_in_page(la) == offset_in_page(mmio->gpa))) {
-		/* The CPU has translated it, and found no memory for this kind of access. */
+	if (mkvm_is_exit_access(mmio, la, len)) {
 		*gpa = mmio->gpa;
 		*device = true;
 		return 0;
@@ -86,6 +92,19 @@ static unsigned int mkvm_piece(u64 la, unsigned int len)
 	return min_t(unsigned int, len, PAGE_SIZE - offset_in_page(la));
 }
 
+/* What @len bytes, 1 to 8, hold. */
+static u64 mkvm_value(const void *data, unsigned int len)
+{
+	u64 value = 0;
+
+	/* Most registers have four bytes: a load, instead of a copy of unknown length. */
+	if (likely(len == sizeof(u32)))
+		memcpy(&value, data, sizeof(u32));
+	else
+		memcpy(&value, data, len);
+	return value;
+}
+
 /* The data of a device's register: known from before, or to be asked for. */
 static int mkvm_device_read(struct mkvm_vcpu *vcpu, bool pio, u64 addr, void *data, unsigned int len)
 {
@@ -99,7 +118,7 @@ static int mkvm_device_read(struct mkvm_vcpu *vcpu, bool pio, u64 addr, void *da
 		/* Another one than before: somebody has changed the guest meanwhile. */
 		if (a->pio != pio || a->addr != addr || a->len != len)
 			return -EAGAIN;
-		memcpy(data, a->data, len);
+		memcpy(data, &a->value, len);
 		mmio->pos++;
 		return 0;
 	}
@@ -134,8 +153,9 @@ static int mkvm_device_write(struct mkvm_vcpu *vcpu, bool pio, u64 addr, const v
 
 		if (mmio->nr_writes == MKVM_MMIO_ACCESSES)
 			return -EOPNOTSUPP;
-		*a = (struct mkvm_access){ .addr = addr, .len = n, .pio = pio };
-		memcpy(a->data, data, n);
+		*a = (struct mkvm_access){
+			.addr = addr, .value = mkvm_value(data, n), .len = n, .pio = pio,
+		};
 		mmio->nr_writes++;
 		addr += n;
 		data += n;
@@ -155,10 +175,13 @@ static int mkvm_emul_read(void *priv, u64 la, void *data, unsigned int len, bool
 	gpa_t gpa;
 	int r;
 
+	if (likely(data && mkvm_is_exit_access(&vcpu->arch.mmio, la, len)))
+		return mkvm_device_read_piece(vcpu, vcpu->arch.mmio.gpa, data, len);
+
 	while (len) {
 		unsigned int n = mkvm_piece(la, len);
 
-		r = mkvm_mmio_locate(vcpu, la, access, &gpa, &device, fault);
+		r = mkvm_mmio_locate(vcpu, la, n, access, &gpa, &device, fault);
 		if (r)
 			return r;
 		if (data) {
@@ -174,10 +197,10 @@ static int mkvm_emul_read(void *priv, u64 la, void *data, unsigned int len, bool
 	return 0;
 }
 
-static int mkvm_emul_write(void *priv, u64 la, const void *data, unsigned int len,
-			   struct x86_fault *fault)
+/* A write of which a part at least is to memory, or that may cross a page. */
+static noinline int mkvm_emul_write_any(struct mkvm_vcpu *vcpu, u64 la, const void *data,
+					unsigned int len, struct x86_fault *fault)
 {
-	struct mkvm_vcpu *vcpu = priv;
 	unsigned int first = mkvm_piece(la, len), i;
 	unsigned int size[2] = { first, len - first };
 	bool device[2];
@@ -186,8 +209,8 @@ static int mkvm_emul_write(void *priv, u64 la, const void *data, unsigned int le
 
 	/* Both pages, before anything is written. */
 	for (i = 0; i < 2 && size[i] && !r; i++)
-		r = mkvm_mmio_locate(vcpu, la + (i ? first : 0), GWALK_WRITE, &gpa[i], &device[i],
-				     fault);
+		r = mkvm_mmio_locate(vcpu, la + (i ? first : 0), size[i], GWALK_WRITE, &gpa[i],
+				     &device[i], fault);
 	for (i = 0; i < 2 && size[i] && !r; i++) {
 		const void *piece = data + (i ? first : 0);
 
@@ -195,6 +218,16 @@ static int mkvm_emul_write(void *priv, u64 la, const void *data, unsigned int le
 				mkvm_write_guest(vcpu->vm, gpa[i], piece, size[i]);
 	}
 	return r;
+}
+
+static int mkvm_emul_write(void *priv, u64 la, const void *data, unsigned int len,
+			   struct x86_fault *fault)
+{
+	struct mkvm_vcpu *vcpu = priv;
+
+	if (likely(mkvm_is_exit_access(&vcpu->arch.mmio, la, len)))
+		return mkvm_device_write(vcpu, false, vcpu->arch.mmio.gpa, data, len);
+	return mkvm_emul_write_any(vcpu, la, data, len, fault);
 }
 
 /* In memory as one step for other vCPUs, where the kernel can; a device sees a write. */
@@ -209,7 +242,7 @@ static int mkvm_emul_cmpxchg(void *priv, u64 la, const void *old, const void *ne
 
 	if ((len != 4 && len != 8) || la & (len - 1))
 		return mkvm_emul_write(priv, la, new, len, fault);
-	r = mkvm_mmio_locate(vcpu, la, GWALK_WRITE, &gpa, &device, fault);
+	r = mkvm_mmio_locate(vcpu, la, len, GWALK_WRITE, &gpa, &device, fault);
 	if (r)
 		return r;
 	if (device)
@@ -281,13 +314,10 @@ static const struct x86_emul_ops mkvm_emul_ops = {
 
 static void mkvm_trace_access(struct mkvm_vcpu *vcpu, bool write, const struct mkvm_access *a)
 {
-	u64 value = 0;
-
-	memcpy(&value, a->data, a->len);
 	if (a->pio)
 		trace_mkvm_pio(vcpu, !write, a->addr, a->len, 1);
 	else
-		trace_mkvm_mmio(vcpu, write, a->addr, a->len, value);
+		trace_mkvm_mmio(vcpu, write, a->addr, a->len, a->value);
 }
 
 /* Ask userspace for an access. What is in the run struct is not looked at again, but for the data. */
@@ -299,7 +329,7 @@ static mkvm_run_t mkvm_access_to_user(struct mkvm_vcpu *vcpu, const struct mkvm_
 	vcpu->arch.mmio.rip = mkvm_rip(vcpu);
 	vcpu->arch.complete = complete;
 	if (a->pio) {
-		memcpy(vcpu->arch.pio_data, a->data, sizeof(a->data));
+		memcpy(vcpu->arch.pio_data, &a->value, sizeof(a->value));
 		run->exit_reason = KVM_EXIT_IO;
 		run->io.direction = write ? KVM_EXIT_IO_OUT : KVM_EXIT_IO_IN;
 		run->io.port = a->addr;
@@ -312,7 +342,7 @@ static mkvm_run_t mkvm_access_to_user(struct mkvm_vcpu *vcpu, const struct mkvm_
 		run->mmio.len = a->len;
 		run->mmio.is_write = write;
 		/* Zero above its length, and all of it for a read. */
-		memcpy(run->mmio.data, a->data, sizeof(a->data));
+		memcpy(run->mmio.data, &a->value, sizeof(a->value));
 	}
 	return MKVM_RUN_USER;
 }
@@ -340,7 +370,7 @@ static mkvm_run_t mkvm_next_write(struct mkvm_vcpu *vcpu)
 		const struct mkvm_access *a = &mmio->writes[mmio->cur_write];
 
 		mkvm_trace_access(vcpu, true, a);
-		if (!mkvm_coalesce(vcpu->vm, a->pio, a->addr, a->data, a->len))
+		if (!mkvm_coalesce(vcpu->vm, a->pio, a->addr, &a->value, a->len))
 			return mkvm_access_to_user(vcpu, a, true, mkvm_complete_write);
 	}
 	return MKVM_RUN_GUEST;
@@ -357,7 +387,7 @@ static mkvm_run_t mkvm_complete_read(struct mkvm_vcpu *vcpu)
 	/* Userspace has moved the vCPU away from the instruction. */
 	if (mkvm_moved(vcpu))
 		return MKVM_RUN_GUEST;
-	memcpy(a->data, a->pio ? vcpu->arch.pio_data : vcpu->run->mmio.data, a->len);
+	a->value = mkvm_value(a->pio ? vcpu->arch.pio_data : vcpu->run->mmio.data, a->len);
 	mkvm_trace_access(vcpu, false, a);
 	mmio->nr_reads++;
 
