@@ -15,7 +15,7 @@
 
 #include "../../virt/run.h"
 #include "audit.h"
-#include "decode.h"
+#include "emulate.h"
 
 struct mkvm_msr_filter;
 struct mkvm_vcpu;
@@ -227,6 +227,9 @@ struct mkvm_access {
  * @rip: where the vCPU was when userspace was asked
  * @insn: the instruction: one that is kept (mkvm_vcpu_arch.fetch), or @fetched
  * @fetched: see there
+ * @cpu: the vCPU when the instruction began: the mode it was decoded for
+ * @emul: likewise
+ * @fault: what the guest gets instead
  * @reads: what userspace has given, in the order of the instruction; the one behind is what it
  *	is asked for
  * @writes: what it has not heard of yet
@@ -243,6 +246,9 @@ struct mkvm_mmio {
 	unsigned long rip;
 	const struct x86_insn *insn;
 	struct x86_insn fetched;
+	struct x86_cpu cpu;
+	struct x86_emul emul;
+	struct x86_fault fault;
 	struct mkvm_access reads[MKVM_MMIO_ACCESSES];
 	struct mkvm_access writes[MKVM_MMIO_ACCESSES];
 	u8 nr_reads;

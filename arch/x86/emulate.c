@@ -183,6 +183,25 @@ int emul_mem(struct emul_ctx *c, u64 ea, unsigned int size, bool write)
 
 /* --- Operands -------------------------------------------------------------------------------- */
 
+/* The memory operand. */
+static int emul_get_mem(struct emul_ctx *c, unsigned int size, bool write, u64 *val)
+{
+	const struct x86_emul *e = c->e;
+	int ret = 0;
+
+	if (!write && e->value_size == size) {
+		*val = e->value;
+		return 0;
+	}
+	if (!c->has_la)
+		ret = emul_mem(c, emul_ea(c), size, write);
+	c->old = 0;
+	if (!ret)
+		ret = emul_read(c, c->la, &c->old, size, write);
+	*val = c->old;
+	return ret;
+}
+
 /**
  * emul_get() - value of an operand
  * @c: the instruction
@@ -195,7 +214,6 @@ int emul_mem(struct emul_ctx *c, u64 ea, unsigned int size, bool write)
 int emul_get(struct emul_ctx *c, unsigned int nr, bool write, u64 *val)
 {
 	const struct x86_opnd *opnd = &c->insn->opnd[nr];
-	int ret = 0;
 
 	switch (opnd->kind) {
 	case X86_OPND_REG:
@@ -208,13 +226,7 @@ int emul_get(struct emul_ctx *c, unsigned int nr, bool write, u64 *val)
 		*val = c->e->ops->get_selector(c->e->cpu->priv, opnd->reg);
 		return 0;
 	case X86_OPND_MEM:
-		if (!c->has_la)
-			ret = emul_mem(c, emul_ea(c), opnd->size, write);
-		c->old = 0;
-		if (!ret)
-			ret = emul_read(c, c->la, &c->old, opnd->size, write);
-		*val = c->old;
-		return ret;
+		return emul_get_mem(c, opnd->size, write, val);
 	}
 	return -EOPNOTSUPP;
 }

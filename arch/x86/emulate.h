@@ -8,7 +8,7 @@
  * has two in an iteration), then registers, flags and the instruction pointer. So whatever a
  * callback returns, nothing has changed before; and the caller can break off at a read whose
  * data has to come from userspace, and execute the whole instruction again when the data
- * is there.
+ * is there (or the part of it behind the read: struct x86_emul, @value).
  *
  * A repeated string instruction returns after each iteration, with RFLAGS.RF set and the
  * registers advanced, as a CPU does that is interrupted there; before the first when the count
@@ -87,6 +87,10 @@ struct x86_emul_ops {
  * @cr4: CR4
  * @xcr0: XCR0, 0 while CR4.OSXSAVE is clear
  * @cpl: current privilege level
+ * @value: the memory operand, as far as it is known: see @value_size
+ * @value_size: bytes of @value; 0: nothing is known. An operand of this size that is only read is
+ *	not read again, nor is its address checked: for an instruction that was broken off at
+ *	this read, and is executed again
  *
  * LOCK and CPUID are the CPU's own affair: an instruction gets here because the CPU began to
  * execute it.
@@ -97,7 +101,9 @@ struct x86_emul {
 	u64 cr0;
 	u64 cr4;
 	u64 xcr0;
+	u64 value;
 	u8 cpl;
+	u8 value_size;
 };
 
 /**

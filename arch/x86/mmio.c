@@ -6,8 +6,9 @@
  *
  * A read that needs data from userspace breaks the instruction off. When userspace is back the
  * data is kept, and the instruction is executed again from its start, which finds the data (and
- * those of earlier reads); so nothing has to be remembered about where it was. Writes are collected while
- * it is executed, and are userspace's when the registers have changed already.
+ * those of earlier reads); so nothing has to be remembered about where it was. Where the only read is
+ * that of an operand, the emulator is told the operand instead. Writes are collected while it is
+ * executed, and are userspace's when the registers have changed already.
  */
 #include "emulate.h"
 #include "mmu/gwalk.h"
@@ -347,7 +348,6 @@ static mkvm_run_t mkvm_access_to_user(struct mkvm_vcpu *vcpu, const struct mkvm_
 	return MKVM_RUN_USER;
 }
 
-static mkvm_run_t mkvm_emulate(struct mkvm_vcpu *vcpu);
 static mkvm_run_t mkvm_next_write(struct mkvm_vcpu *vcpu);
 
 static bool mkvm_moved(struct mkvm_vcpu *vcpu)
@@ -376,28 +376,9 @@ static mkvm_run_t mkvm_next_write(struct mkvm_vcpu *vcpu)
 	return MKVM_RUN_GUEST;
 }
 
-/* The data of a read is there: once more from the start. */
-static mkvm_run_t mkvm_complete_read(struct mkvm_vcpu *vcpu)
-{
-	struct mkvm_mmio *mmio = &vcpu->arch.mmio;
-	struct mkvm_access *a = &mmio->reads[mmio->nr_reads];
-	mkvm_run_t ret;
-	int idx;
-
-	/* Userspace has moved the vCPU away from the instruction. */
-	if (mkvm_moved(vcpu))
-		return MKVM_RUN_GUEST;
-	a->value = mkvm_value(a->pio ? vcpu->arch.pio_data : vcpu->run->mmio.data, a->len);
-	mkvm_trace_access(vcpu, false, a);
-	mmio->nr_reads++;
-
-	idx = srcu_read_lock(&vcpu->vm->srcu);
-	ret = mkvm_emulate(vcpu);
-	srcu_read_unlock(&vcpu->vm->srcu, idx);
-	return ret;
-}
-
 /* --- The instruction ------------------------------------------------------------------------------ */
+
+static mkvm_run_t mkvm_complete_read(struct mkvm_vcpu *vcpu);
 
 /* Is the operand that the CPU found no memory for the only one? */
 static bool mkvm_one_access(const struct x86_insn *insn)
@@ -417,69 +398,69 @@ static bool mkvm_one_access(const struct x86_insn *insn)
 	}
 }
 
-/* Return: as x86_emulate(). */
-static int mkvm_execute(struct mkvm_vcpu *vcpu, const struct x86_insn *insn,
-			const struct x86_cpu *cpu, struct x86_fault *fault)
-{
-	struct mkvm_mmio *mmio = &vcpu->arch.mmio;
-	const struct x86_emul e = {
-		.ops = &mkvm_emul_ops,
-		.cpu = cpu,
-		.cr0 = vcpu->arch.cr0,
-		.cr4 = vcpu->arch.cr4,
-		.xcr0 = vcpu->arch.cr4 & X86_CR4_OSXSAVE ? vcpu->arch.xcr0 : 0,
-		.cpl = mkvm_cpl(vcpu),
-	};
-	int r;
-
-	mmio->pos = 0;
-	mmio->nr_writes = 0;
-	mmio->cur_write = 0;
-	if (!mkvm_one_access(insn))
-		mmio->one_access = false;
-	r = x86_emulate(&e, insn, fault);
-	if (!r && x86_insn_loads_ss(insn))
-		mkvm_reg_write(vcpu, MKVM_REG_BLOCKED, mkvm_blocked(vcpu) | MKVM_BLOCKED_MOV_SS);
-	return r;
-}
-
-/* Which instruction it is: read once, however often it is executed. Return: as mkvm_fetch_insn(). */
-static int mkvm_mmio_fetch(struct mkvm_vcpu *vcpu, const struct x86_cpu *cpu,
-			   struct x86_fault *fault)
+/* Which instruction it is. Return: as mkvm_fetch_insn(). */
+static int mkvm_mmio_fetch(struct mkvm_vcpu *vcpu)
 {
 	struct mkvm_mmio *mmio = &vcpu->arch.mmio;
 	u8 bytes[X86_INSN_MAX];
 	unsigned int nr;
 	int r;
 
-	if (mmio->nr_reads)
-		return 0;
-	/* It stays where it is: nothing else of this vCPU is read before it is complete. */
-	mmio->insn = mkvm_fetch_kept(vcpu);
-	if (likely(mmio->insn))
-		return 0;
-	r = mkvm_fetch_insn(vcpu, cpu, &mmio->fetched, bytes, &nr);
+	r = mkvm_fetch_insn(vcpu, &mmio->cpu, &mmio->fetched, bytes, &nr);
 	if (r == -EINVAL)
-		*fault = mmio->fetched.fault;
+		mmio->fault = mmio->fetched.fault;
 	mmio->insn = &mmio->fetched;
 	return r;
 }
 
 /*
- * Execute the instruction at RIP, with what is known of its reads. vm->srcu is held, and the guest's
- * FPU state in the registers.
+ * What is needed to execute the instruction at RIP, however often: it is completed as it has begun,
+ * whatever userspace does to the vCPU meanwhile. Return: as mkvm_fetch_insn().
  */
-static mkvm_run_t mkvm_emulate(struct mkvm_vcpu *vcpu)
+static int mkvm_begin(struct mkvm_vcpu *vcpu)
 {
 	struct mkvm_mmio *mmio = &vcpu->arch.mmio;
-	struct x86_fault fault;
-	struct x86_cpu cpu;
+	struct x86_emul *e = &mmio->emul;
+	int r = 0;
+
+	mmio->nr_reads = 0;
+	mkvm_x86_cpu(vcpu, &mmio->cpu);
+	e->ops = &mkvm_emul_ops;
+	e->cpu = &mmio->cpu;
+	e->cr0 = vcpu->arch.cr0;
+	e->cr4 = vcpu->arch.cr4;
+	e->xcr0 = vcpu->arch.cr4 & X86_CR4_OSXSAVE ? vcpu->arch.xcr0 : 0;
+	e->cpl = mkvm_cpl(vcpu);
+	e->value_size = 0;
+
+	/* It stays where it is: nothing else of this vCPU is read before it is complete. */
+	mmio->insn = mkvm_fetch_kept(vcpu);
+	if (unlikely(!mmio->insn))
+		r = mkvm_mmio_fetch(vcpu);
+	if (!r && !mkvm_one_access(mmio->insn))
+		mmio->one_access = false;
+	return r;
+}
+
+/* With what is known of its reads. vm->srcu is held. Return: as x86_emulate(). */
+static int mkvm_execute(struct mkvm_vcpu *vcpu)
+{
+	struct mkvm_mmio *mmio = &vcpu->arch.mmio;
 	int r;
 
-	mkvm_x86_cpu(vcpu, &cpu);
-	r = mkvm_mmio_fetch(vcpu, &cpu, &fault);
-	if (!r)
-		r = mkvm_execute(vcpu, mmio->insn, &cpu, &fault);
+	mmio->pos = 0;
+	mmio->nr_writes = 0;
+	mmio->cur_write = 0;
+	r = x86_emulate(&mmio->emul, mmio->insn, &mmio->fault);
+	if (!r && x86_insn_loads_ss(mmio->insn))
+		mkvm_reg_write(vcpu, MKVM_REG_BLOCKED, mkvm_blocked(vcpu) | MKVM_BLOCKED_MOV_SS);
+	return r;
+}
+
+/* What follows from executing the instruction, or the attempt: @r as x86_emulate(). */
+static mkvm_run_t mkvm_executed(struct mkvm_vcpu *vcpu, int r)
+{
+	struct mkvm_mmio *mmio = &vcpu->arch.mmio;
 
 	switch (r) {
 	case 0:
@@ -488,13 +469,45 @@ static mkvm_run_t mkvm_emulate(struct mkvm_vcpu *vcpu)
 		return mkvm_access_to_user(vcpu, &mmio->reads[mmio->nr_reads], false,
 					   mkvm_complete_read);
 	case -EINVAL:
-		mkvm_queue_fault(vcpu, &fault);
+		mkvm_queue_fault(vcpu, &mmio->fault);
 		return MKVM_RUN_GUEST;
 	case -EAGAIN:
 		return MKVM_RUN_GUEST;
 	default:
 		return mkvm_emulation_failed(vcpu);
 	}
+}
+
+/* The data of a read is there: once more from the start, or from this read if it is the operand's. */
+static mkvm_run_t mkvm_complete_read(struct mkvm_vcpu *vcpu)
+{
+	struct mkvm_mmio *mmio = &vcpu->arch.mmio;
+	struct mkvm_access *a = &mmio->reads[mmio->nr_reads];
+	mkvm_run_t ret;
+	int idx;
+
+	/* Userspace has moved the vCPU away from the instruction. */
+	if (mkvm_moved(vcpu))
+		return MKVM_RUN_GUEST;
+	a->value = mkvm_value(a->pio ? vcpu->arch.pio_data : vcpu->run->mmio.data, a->len);
+	mkvm_trace_access(vcpu, false, a);
+	mmio->nr_reads++;
+	/* Otherwise it is a part only, or there are several. */
+	mmio->emul.value = a->value;
+	mmio->emul.value_size = mmio->nr_reads == 1 && !a->pio ? a->len : 0;
+
+	idx = srcu_read_lock(&vcpu->vm->srcu);
+	ret = mkvm_executed(vcpu, mkvm_execute(vcpu));
+	srcu_read_unlock(&vcpu->vm->srcu, idx);
+	return ret;
+}
+
+/* Execute the instruction at RIP. vm->srcu is held, and the guest's FPU state in the registers. */
+static mkvm_run_t mkvm_emulate(struct mkvm_vcpu *vcpu)
+{
+	int r = mkvm_begin(vcpu);
+
+	return mkvm_executed(vcpu, r ?: mkvm_execute(vcpu));
 }
 
 /**
@@ -508,7 +521,6 @@ static mkvm_run_t mkvm_emulate(struct mkvm_vcpu *vcpu)
  */
 mkvm_run_t mkvm_emulate_insn(struct mkvm_vcpu *vcpu)
 {
-	vcpu->arch.mmio.nr_reads = 0;
 	vcpu->arch.mmio.one_access = false;
 	return mkvm_emulate(vcpu);
 }
@@ -532,7 +544,6 @@ mkvm_run_t mkvm_handle_mmio(struct mkvm_vcpu *vcpu, gpa_t gpa, u32 fault)
 		return mkvm_internal_error(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV,
 					   ARRAY_SIZE(data), data);
 	}
-	mmio->nr_reads = 0;
 	mmio->gpa = gpa;
 	/* Not when it is one of the guest's page tables that is not in memory. */
 	mmio->one_access = fault & MKVM_FAULT_FINAL;

@@ -191,6 +191,8 @@ static const struct row {
 	u64 rbx;
 	u8 vector;
 	const char *log;
+	u64 value;
+	u8 value_size;
 } rows[] = {
 #define B(s) s, sizeof(s) - 1
 	{ "MOVUPS", 64, B("\x0f\x10\x0b"), .vector = NONE, .log = "read16 xmm1 " },
@@ -276,6 +278,7 @@ static int run(struct vcpu *v, const struct row *row, struct x86_fault *fault)
 	struct x86_emul e = {
 		.ops = &emul_ops, .cpu = &cpu, .cr0 = CR0_PE ^ row->cr0, .cr4 = OSFXSR ^ row->cr4,
 		.xcr0 = 7 ^ row->xcr0, .cpl = row->cpl,
+		.value = row->value, .value_size = row->value_size,
 	};
 	struct x86_insn insn;
 	int ret = x86_decode((const u8 *)row->bytes, row->len, row->mode, &insn);
@@ -341,6 +344,41 @@ TEST(port_is_not_there_yet)
 	EXPECT_TRUE(v.done);
 	EXPECT_EQ(0x402, v.rip);
 	EXPECT_EQ(0, v.rflags & FL_RF);
+}
+
+/* The operand is known: it is not read again, unless it is written or of another size. */
+TEST(operand_is_known)
+{
+	static const struct {
+		const char *bytes;
+		u64 rax;
+		u8 len, size;
+		const char *log;
+	} known[] = {
+		{ "\x8b\x03", 0x11223344, 2, 4, "" },			/* MOV EAX, [RBX] */
+		{ "\x48\x0f\xbe\x03", -2ull, 4, 1, "" },		/* MOVSX RAX, byte [RBX] */
+		{ "\x03\x03", 0x11223349, 2, 4, "" },			/* ADD EAX, [RBX] */
+		{ "\x39\x03", 5, 2, 4, "" },				/* CMP [RBX], EAX */
+		{ "\x8b\x03", 0x03020100, 2, 8, "read4 " },
+		{ "\x01\x03", 5, 2, 4, "read+4 write4 " },		/* ADD [RBX], EAX */
+		{ "\xad", 0x03020100, 1, 4, "read4 " },			/* LODSD */
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_LEN(known); i++) {
+		struct row row = { .mode = X86_MODE_64, .bytes = known[i].bytes,
+				   .len = known[i].len, .value_size = known[i].size,
+				   .value = known[i].size == 1 ? 0xfe : 0x11223344 };
+		struct x86_fault fault;
+		struct vcpu v;
+
+		init(&v, &row);
+		v.gpr[X86_GPR_RAX] = 5;
+		EXPECT_EQ(0, run(&v, &row, &fault)) TH_LOG("row %u", i);
+		EXPECT_STREQ(known[i].log, v.log) TH_LOG("row %u", i);
+		EXPECT_EQ(known[i].rax, v.gpr[X86_GPR_RAX]) TH_LOG("row %u", i);
+		EXPECT_EQ(0x400 + row.len, v.rip) TH_LOG("row %u", i);
+	}
 }
 
 /*

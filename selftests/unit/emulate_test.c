@@ -185,6 +185,8 @@ struct vcpu {
 	bool foreign;		/* would touch memory that is not the test's */
 	bool late;		/* a callback that can fail came after the write */
 	unsigned int fail_in;	/* the callback that fails without a reason, counted down */
+	u64 value;		/* what a read would have given that failed like that */
+	u8 value_size;
 	bool wrote;
 	u64 at;			/* last access */
 	u64 lo, hi;		/* what was written */
@@ -257,10 +259,18 @@ static int check_access(struct vcpu *v, u64 la, unsigned int len, bool write,
 static int mem_read(void *priv, u64 la, void *data, unsigned int len, bool write,
 		    struct x86_fault *fault)
 {
-	int ret = check_access(priv, la, len, write, fault);
+	struct vcpu *v = priv;
+	int ret = check_access(v, la, len, write, fault);
 
 	if (!ret && data)
 		memcpy(data, shadow + (la - DATA), len);
+	/* Broken off, as a read of a device is, whose data come later. */
+	if (ret == -EIO && !v->foreign && data && len <= sizeof(v->value) &&
+	    !check_access(v, la, len, write, fault)) {
+		v->value = 0;
+		memcpy(&v->value, shadow + (la - DATA), len);
+		v->value_size = len;
+	}
 	return ret;
 }
 
@@ -814,16 +824,21 @@ static enum verdict expect_rip(const struct vcpu *v, u64 la, unsigned int len,
 	return COMPARE;
 }
 
-/* One call; now and then one that a callback breaks off, which must change nothing. */
+/*
+ * One call; now and then one that a callback breaks off, which must change nothing, and after which
+ * the data of a read are known.
+ */
 static int emulate(struct vcpu *v, const struct x86_emul *emul, const struct x86_insn *insn,
 		   struct x86_fault *fault, bool *wrong)
 {
+	struct x86_emul again = *emul;
 	struct regs before;
 	int ret;
 
 	v->wrote = false;
 	v->late = false;
 	v->done = false;
+	v->value_size = 0;
 	if (rnd_percent(3)) {
 		before = v->r;
 		v->fail_in = 1 + rnd_below(3);
@@ -835,8 +850,10 @@ static int emulate(struct vcpu *v, const struct x86_emul *emul, const struct x86
 		if (v->foreign)
 			return ret;
 		v->late = false;
+		again.value = v->value;
+		again.value_size = v->value_size;
 	}
-	ret = x86_emulate(emul, insn, fault);
+	ret = x86_emulate(&again, insn, fault);
 	return ret;
 }
 
