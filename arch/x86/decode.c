@@ -705,31 +705,47 @@ static bool segment_permits(const struct x86_cpu *cpu,
 	return last <= s->limit;
 }
 
+static u8 segment_vector(unsigned int seg)
+{
+	return seg == X86_SEG_SS ? X86_VEC_SS : X86_VEC_GP;
+}
+
+static noinline u64 segment_base(const struct x86_cpu *cpu, unsigned int seg)
+{
+	struct x86_segment s;
+
+	cpu->ops->get_segment(cpu->priv, seg, &s);
+	return s.base;
+}
+
+/* Outside 64-bit mode. */
+static noinline int segmented_linear(const struct x86_cpu *cpu, unsigned int seg, u64 ea,
+				     unsigned int size, bool write, u64 *la,
+				     struct x86_fault *fault)
+{
+	struct x86_segment s;
+	bool wrong_type;
+
+	cpu->ops->get_segment(cpu->priv, seg, &s);
+	if (!segment_permits(cpu, &s, ea, size, write, &wrong_type))
+		return raise(fault, wrong_type ? X86_VEC_GP : segment_vector(seg), cpu->prot);
+	*la = (u32)(s.base + ea);
+	return 0;
+}
+
 int x86_seg_linear(const struct x86_cpu *cpu, unsigned int seg, u64 ea,
 		   unsigned int size, bool write, u64 *la,
 		   struct x86_fault *fault)
 {
-	u8 vector = seg == X86_SEG_SS ? X86_VEC_SS : X86_VEC_GP;
-	struct x86_segment s;
-	bool wrong_type;
+	if (cpu->mode != X86_MODE_64)
+		return segmented_linear(cpu, seg, ea, size, write, la, fault);
 
-	if (cpu->mode == X86_MODE_64) {
-		/* ES, CS, SS and DS have base 0, no limit and no type. */
-		if (seg >= X86_SEG_FS) {
-			cpu->ops->get_segment(cpu->priv, seg, &s);
-			ea += s.base;
-		}
-		if (!is_canonical(cpu, ea) || !is_canonical(cpu, ea + size - 1))
-			return raise(fault, vector, true);
-		*la = ea;
-		return 0;
-	}
-
-	cpu->ops->get_segment(cpu->priv, seg, &s);
-	if (!segment_permits(cpu, &s, ea, size, write, &wrong_type))
-		return raise(fault, wrong_type ? X86_VEC_GP : vector,
-			     cpu->prot);
-	*la = (u32)(s.base + ea);
+	/* ES, CS, SS and DS have base 0, no limit and no type. */
+	if (seg >= X86_SEG_FS)
+		ea += segment_base(cpu, seg);
+	if (!is_canonical(cpu, ea) || !is_canonical(cpu, ea + size - 1))
+		return raise(fault, segment_vector(seg), true);
+	*la = ea;
 	return 0;
 }
 

@@ -95,7 +95,6 @@ int emul_ins(struct emul_ctx *c);
 int emul_outs(struct emul_ctx *c);
 
 /* emul_vec.c */
-int emul_check_vec(struct emul_ctx *c);
 int emul_movv(struct emul_ctx *c);
 int emul_movlps(struct emul_ctx *c);
 int emul_movhps(struct emul_ctx *c);

@@ -17,17 +17,14 @@ static bool has_kind(const struct x86_insn *insn, unsigned int kind)
 /* XCR0: the states of SSE and AVX. */
 #define XCR0_AVX	(1 << 1 | 1 << 2)
 
-/**
- * emul_check_vec() - may the vector registers be used?
- * @c: the instruction
+/*
+ * May the vector registers be used? Asked first by all handlers here.
  *
  * "Exception Classifications of SSE, AVX Instructions", "Effect of Emulation, Task Switched...":
  * #UD comes before #NM. VEX does not depend on CR0.EM, and is not there in real and
  * virtual-8086 mode.
- *
- * Return: 0 or -EINVAL.
  */
-int emul_check_vec(struct emul_ctx *c)
+static int check_vec(struct emul_ctx *c)
 {
 	const struct x86_emul *e = c->e;
 	bool undefined;
@@ -116,7 +113,9 @@ int emul_movv(struct emul_ctx *c)
 	struct x86_vec val = { };
 	int ret;
 
-	ret = get_source(c, &c->insn->opnd[1], &val);
+	ret = check_vec(c);
+	if (!ret)
+		ret = get_source(c, &c->insn->opnd[1], &val);
 	return ret ?: put_destination(c, &c->insn->opnd[0], &val);
 }
 
@@ -145,7 +144,7 @@ static int load_half(struct emul_ctx *c, unsigned int offset)
  */
 int emul_movlps(struct emul_ctx *c)
 {
-	return load_half(c, 0);
+	return check_vec(c) ?: load_half(c, 0);
 }
 
 /**
@@ -159,6 +158,9 @@ int emul_movhps(struct emul_ctx *c)
 	struct x86_vec val;
 	int ret;
 
+	ret = check_vec(c);
+	if (ret)
+		return ret;
 	if (c->insn->opnd[0].kind == X86_OPND_VEC)
 		return load_half(c, 8);
 	c->e->ops->get_vec(c->e->cpu->priv, c->insn->opnd[1].reg, &val);

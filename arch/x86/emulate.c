@@ -95,8 +95,8 @@ static bool must_be_aligned(const struct x86_insn *insn, unsigned int size)
 /* "Alignment Checking", "Alignment Requirements by Data Type": no more than 16 bytes. */
 static bool is_misaligned(const struct emul_ctx *c, u64 la, unsigned int size)
 {
-	return c->e->cr0 & X86_CR0_AM && c->flags & X86_EFLAGS_AC && c->e->cpl == 3 &&
-	       la & ((size < 16 ? size : 16) - 1);
+	return c->e->cr0 & X86_CR0_AM && c->flags & X86_EFLAGS_AC &&
+	       la & ((size < 16 ? size : 16) - 1) && c->e->ops->get_cpl(c->e->cpu->priv) == 3;
 }
 
 /**
@@ -452,10 +452,6 @@ int x86_emulate(const struct x86_emul *e, const struct x86_insn *insn, struct x8
 
 	if (insn->op >= X86_NR_OPS || !emul_handlers[insn->op])
 		return -EOPNOTSUPP;
-	ret = emul_check_vec(&c);
-	if (ret)
-		return ret;
-
 	flags = e->ops->get_rflags(priv);
 	c.flags = flags;
 	ret = emul_handlers[insn->op](&c);

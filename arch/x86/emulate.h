@@ -43,6 +43,7 @@ struct x86_vec {
  * @in: read a port: @size 1, 2 or 4. That the guest may use it has been checked before, by
  *	the CPU or by the caller
  * @out: write a port, likewise
+ * @get_cpl: current privilege level
  * @get_rflags: all of RFLAGS
  * @set_rflags: write it
  * @set_rip: the instruction, or the iteration, is complete; called last. @done: RIP after the
@@ -67,6 +68,7 @@ struct x86_emul_ops {
 			   struct x86_fault *fault);
 	int (*in)(void *priv, u16 port, unsigned int size, u32 *data);
 	int (*out)(void *priv, u16 port, unsigned int size, u32 data);
+	unsigned int (*get_cpl)(void *priv);
 	u64 (*get_rflags)(void *priv);
 	void (*set_rflags)(void *priv, u64 rflags);
 	void (*set_rip)(void *priv, u64 rip, bool done);
@@ -86,7 +88,6 @@ struct x86_emul_ops {
  * @cr0: CR0
  * @cr4: CR4
  * @xcr0: XCR0, 0 while CR4.OSXSAVE is clear
- * @cpl: current privilege level
  * @value: the memory operand, as far as it is known: see @value_size
  * @value_size: bytes of @value; 0: nothing is known. An operand of this size that is only read is
  *	not read again, nor is its address checked: for an instruction that was broken off at
@@ -102,7 +103,6 @@ struct x86_emul {
 	u64 cr4;
 	u64 xcr0;
 	u64 value;
-	u8 cpl;
 	u8 value_size;
 };
 

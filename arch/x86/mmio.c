@@ -264,6 +264,11 @@ static int mkvm_emul_out(void *priv, u16 port, unsigned int size, u32 data)
 	return mkvm_device_write(priv, true, port, &data, size);
 }
 
+static unsigned int mkvm_emul_get_cpl(void *priv)
+{
+	return mkvm_cpl(priv);
+}
+
 static u64 mkvm_emul_get_rflags(void *priv)
 {
 	return mkvm_rflags(priv);
@@ -300,6 +305,7 @@ static const struct x86_emul_ops mkvm_emul_ops = {
 	.cmpxchg_mem	= mkvm_emul_cmpxchg,
 	.in		= mkvm_emul_in,
 	.out		= mkvm_emul_out,
+	.get_cpl	= mkvm_emul_get_cpl,
 	.get_rflags	= mkvm_emul_get_rflags,
 	.set_rflags	= mkvm_emul_set_rflags,
 	.set_rip	= mkvm_emul_set_rip,
@@ -430,7 +436,6 @@ static int mkvm_begin(struct mkvm_vcpu *vcpu)
 	e->cr0 = vcpu->arch.cr0;
 	e->cr4 = vcpu->arch.cr4;
 	e->xcr0 = vcpu->arch.cr4 & X86_CR4_OSXSAVE ? vcpu->arch.xcr0 : 0;
-	e->cpl = mkvm_cpl(vcpu);
 	e->value_size = 0;
 
 	/* It stays where it is: nothing else of this vCPU is read before it is complete. */

@@ -19,6 +19,7 @@
 #include <asm/processor-flags.h>
 
 #ifdef __KERNEL__
+#include <linux/compiler.h>
 #include <linux/errno.h>
 #include <linux/string.h>
 #include <linux/types.h>
@@ -36,6 +37,8 @@ typedef signed char		s8;
 typedef short			s16;
 typedef int			s32;
 typedef long long		s64;
+
+#define noinline	__attribute__((noinline))
 #endif
 
 /* Vectors of the exceptions that these files raise. */

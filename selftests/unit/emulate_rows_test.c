@@ -27,6 +27,7 @@ struct vcpu {
 	u8 memory[64];		/* at any address, cut to six bits */
 	char log[256];		/* callbacks, in order */
 	int in_ret;
+	u8 cpl;
 };
 
 static void note(struct vcpu *v, const char *fmt, ...)
@@ -106,6 +107,11 @@ static int port_out(void *priv, u16 port, unsigned int size, u32 data)
 	return 0;
 }
 
+static unsigned int get_cpl(void *priv)
+{
+	return ((struct vcpu *)priv)->cpl;
+}
+
 static u64 get_rflags(void *priv)
 {
 	return ((struct vcpu *)priv)->rflags;
@@ -160,6 +166,7 @@ static const struct x86_emul_ops emul_ops = {
 	.cmpxchg_mem = mem_cmpxchg,
 	.in = port_in,
 	.out = port_out,
+	.get_cpl = get_cpl,
 	.get_rflags = get_rflags,
 	.set_rflags = set_rflags,
 	.set_rip = set_rip,
@@ -267,6 +274,7 @@ static void init(struct vcpu *v, const struct row *row)
 	v->gpr[X86_GPR_RBX] = row->rbx;
 	v->gpr[X86_GPR_RDX] = 0x12345678;
 	v->gpr[X86_GPR_RCX] = 2;
+	v->cpl = row->cpl;
 	v->rflags = 2 | FL_RF | row->flags;
 }
 
@@ -277,7 +285,7 @@ static int run(struct vcpu *v, const struct row *row, struct x86_fault *fault)
 	};
 	struct x86_emul e = {
 		.ops = &emul_ops, .cpu = &cpu, .cr0 = CR0_PE ^ row->cr0, .cr4 = OSFXSR ^ row->cr4,
-		.xcr0 = 7 ^ row->xcr0, .cpl = row->cpl,
+		.xcr0 = 7 ^ row->xcr0,
 		.value = row->value, .value_size = row->value_size,
 	};
 	struct x86_insn insn;

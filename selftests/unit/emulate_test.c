@@ -321,6 +321,11 @@ static int port_out(void *priv, u16 port, unsigned int size, u32 data)
 	return 0;
 }
 
+static unsigned int get_cpl(void *priv)
+{
+	return 3;
+}
+
 static u64 get_rflags(void *priv)
 {
 	return ((struct vcpu *)priv)->r.rflags;
@@ -405,6 +410,7 @@ static const struct x86_emul_ops emul_ops = {
 	.cmpxchg_mem = mem_cmpxchg,
 	.in = port_in,
 	.out = port_out,
+	.get_cpl = get_cpl,
 	.get_rflags = get_rflags,
 	.set_rflags = set_rflags,
 	.set_rip = set_rip,
@@ -1340,7 +1346,7 @@ TEST_F_TIMEOUT(cpu, executes_the_same, 3600 * 24)
 	};
 	struct x86_emul emul = {
 		.ops = &emul_ops, .cpu = &cpu, .cr0 = 0x80050033, .cr4 = 0x40620,
-		.xcr0 = get_xcr0(), .cpl = 3,
+		.xcr0 = get_xcr0(),
 	};
 	unsigned int bad = 0, m = mode_index(variant->mode);
 

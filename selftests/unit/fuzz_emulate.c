@@ -21,6 +21,7 @@ struct header {
 	u8 cr0, cr4, xcr0;
 	u8 fail_at;
 	u8 fill;
+	u8 cpl;
 };
 
 struct vcpu {
@@ -38,6 +39,7 @@ struct vcpu {
 	unsigned int sets;	/* calls of set_rip */
 	bool changed;
 	u8 fill;
+	u8 cpl;
 };
 
 static u64 get_gpr(void *priv, unsigned int reg)
@@ -131,6 +133,11 @@ static int port_out(void *priv, u16 port, unsigned int size, u32 data)
 	return ret;
 }
 
+static unsigned int get_cpl(void *priv)
+{
+	return ((struct vcpu *)priv)->cpl;
+}
+
 static u64 get_rflags(void *priv)
 {
 	return ((struct vcpu *)priv)->r.rflags;
@@ -201,6 +208,7 @@ static const struct x86_emul_ops emul_ops = {
 	.cmpxchg_mem = mem_cmpxchg,
 	.in = port_in,
 	.out = port_out,
+	.get_cpl = get_cpl,
 	.get_rflags = get_rflags,
 	.set_rflags = set_rflags,
 	.set_rip = set_rip,
@@ -242,7 +250,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	cpu.mode = modes[h.mode & 3];
 	cpu.prot = cpu.mode != X86_MODE_16 || h.mode & 4;
 	cpu.la57 = h.mode & 8;
-	e.cpl = h.mode >> 4 & 3;
+	v.cpl = h.mode >> 4 & 3;
 	e.cr0 = (cpu.prot ? 1 : 0) | (h.cr0 & 0x3e) | (h.cr0 & 0x40 ? 1 << 18 : 0);
 	e.cr4 = (u64)h.cr4 << 6 | (h.cr4 & 1) << 18;
 	e.xcr0 = h.xcr0;
