@@ -96,8 +96,8 @@ static int mkvm_vcpu_mmap(struct file *file, struct vm_area_struct *vma)
 }
 
 /* KVM_SET_SIGNAL_MASK; @compat: the caller has 32 bits. */
-static long mkvm_set_signal_mask(struct mkvm_vcpu *vcpu, struct kvm_signal_mask __user *arg,
-				 bool compat)
+static noinline long mkvm_set_signal_mask(struct mkvm_vcpu *vcpu,
+					  struct kvm_signal_mask __user *arg, bool compat)
 {
 	struct kvm_signal_mask head;
 	sigset_t set;

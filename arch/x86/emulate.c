@@ -184,7 +184,7 @@ int emul_mem(struct emul_ctx *c, u64 ea, unsigned int size, bool write)
 /* --- Operands -------------------------------------------------------------------------------- */
 
 /* The memory operand. */
-static int emul_get_mem(struct emul_ctx *c, unsigned int size, bool write, u64 *val)
+static noinline int emul_get_mem(struct emul_ctx *c, unsigned int size, bool write, u64 *val)
 {
 	const struct x86_emul *e = c->e;
 	int ret = 0;
@@ -231,6 +231,19 @@ int emul_get(struct emul_ctx *c, unsigned int nr, bool write, u64 *val)
 	return -EOPNOTSUPP;
 }
 
+static noinline int emul_put_mem(struct emul_ctx *c, unsigned int size, u64 val)
+{
+	int ret = 0;
+
+	val &= emul_mask(size);
+	if (c->atomic)
+		return c->e->ops->cmpxchg_mem(c->e->cpu->priv, c->la, &c->old, &val, size,
+					      c->fault);
+	if (!c->has_la)
+		ret = emul_mem(c, emul_ea(c), size, true);
+	return ret ?: emul_write(c, c->la, &val, size);
+}
+
 /**
  * emul_put() - write an operand
  * @c: the instruction
@@ -244,23 +257,15 @@ int emul_get(struct emul_ctx *c, unsigned int nr, bool write, u64 *val)
 int emul_put(struct emul_ctx *c, unsigned int nr, u64 val)
 {
 	const struct x86_opnd *opnd = &c->insn->opnd[nr];
-	void *priv = c->e->cpu->priv;
-	int ret = 0;
 
 	switch (opnd->kind) {
 	case X86_OPND_REG:
 		emul_set_reg(c, opnd, val);
 		return 0;
 	case X86_OPND_SEG:
-		return c->e->ops->load_segment(priv, opnd->reg, val, c->fault);
+		return c->e->ops->load_segment(c->e->cpu->priv, opnd->reg, val, c->fault);
 	case X86_OPND_MEM:
-		val &= emul_mask(opnd->size);
-		if (c->atomic)
-			return c->e->ops->cmpxchg_mem(priv, c->la, &c->old, &val, opnd->size,
-						      c->fault);
-		if (!c->has_la)
-			ret = emul_mem(c, emul_ea(c), opnd->size, true);
-		return ret ?: emul_write(c, c->la, &val, opnd->size);
+		return emul_put_mem(c, opnd->size, val);
 	}
 	return -EOPNOTSUPP;
 }

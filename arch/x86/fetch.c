@@ -20,7 +20,7 @@ static struct mkvm_fetch *mkvm_fetch_slot(struct mkvm_vcpu *vcpu, u64 rip)
 	return &vcpu->arch.fetch[(rip ^ rip >> 4) % MKVM_NR_FETCHES];
 }
 
-static u64 mkvm_fetch_cs_base(struct mkvm_vcpu *vcpu)
+static noinline u64 mkvm_fetch_cs_base(struct mkvm_vcpu *vcpu)
 {
 	struct kvm_segment cs;
 
@@ -40,7 +40,7 @@ static bool mkvm_fetch_same_cpu_state(struct mkvm_vcpu *vcpu, const struct mkvm_
 }
 
 /* Reads the VMM's memory; false also when a page is not there at the moment. */
-static bool mkvm_fetch_same_memory(const struct mkvm_fetch *f)
+static noinline bool mkvm_fetch_same_memory(const struct mkvm_fetch *f)
 {
 	unsigned int i;
 	u64 value;

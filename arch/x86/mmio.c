@@ -94,7 +94,7 @@ static unsigned int mkvm_piece(u64 la, unsigned int len)
 }
 
 /* What @len bytes, 1 to 8, hold. */
-static u64 mkvm_value(const void *data, unsigned int len)
+static __always_inline u64 mkvm_value(const void *data, unsigned int len)
 {
 	u64 value = 0;
 
@@ -143,41 +143,46 @@ static int mkvm_device_read_piece(struct mkvm_vcpu *vcpu, gpa_t gpa, void *data,
 	return r;
 }
 
-static int mkvm_device_write(struct mkvm_vcpu *vcpu, bool pio, u64 addr, const void *data,
+static int mkvm_device_write(struct mkvm_vcpu *vcpu, bool pio, u64 addr, u64 value,
 			     unsigned int len)
 {
 	struct mkvm_mmio *mmio = &vcpu->arch.mmio;
 
-	while (len) {
-		unsigned int n = min(len, 8u);
-		struct mkvm_access *a = &mmio->writes[mmio->nr_writes];
+	if (mmio->nr_writes == MKVM_MMIO_ACCESSES)
+		return -EOPNOTSUPP;
+	mmio->writes[mmio->nr_writes++] = (struct mkvm_access){
+		.addr = addr, .value = value, .len = len, .pio = pio,
+	};
+	return 0;
+}
 
-		if (mmio->nr_writes == MKVM_MMIO_ACCESSES)
-			return -EOPNOTSUPP;
-		*a = (struct mkvm_access){
-			.addr = addr, .value = mkvm_value(data, n), .len = n, .pio = pio,
-		};
-		mmio->nr_writes++;
-		addr += n;
+/* The opposite of mkvm_device_read_piece(). */
+static int mkvm_device_write_piece(struct mkvm_vcpu *vcpu, gpa_t gpa, const void *data,
+				   unsigned int len)
+{
+	int r = 0;
+
+	while (len && !r) {
+		unsigned int n = min(len, 8u);
+
+		r = mkvm_device_write(vcpu, false, gpa, mkvm_value(data, n), n);
+		gpa += n;
 		data += n;
 		len -= n;
 	}
-	return 0;
+	return r;
 }
 
 /* --- What the emulator needs (emulate.h) -------------------------------------------------------- */
 
-static int mkvm_emul_read(void *priv, u64 la, void *data, unsigned int len, bool write,
-			  struct x86_fault *fault)
+/* A read of which a part at least may be memory, or that is wide or none. */
+static noinline int mkvm_emul_read_any(struct mkvm_vcpu *vcpu, u64 la, void *data,
+				       unsigned int len, bool write, struct x86_fault *fault)
 {
-	struct mkvm_vcpu *vcpu = priv;
 	u32 access = write ? GWALK_WRITE : 0;
 	bool device;
 	gpa_t gpa;
 	int r;
-
-	if (likely(data && mkvm_is_exit_access(&vcpu->arch.mmio, la, len)))
-		return mkvm_device_read_piece(vcpu, vcpu->arch.mmio.gpa, data, len);
 
 	while (len) {
 		unsigned int n = mkvm_piece(la, len);
@@ -198,7 +203,17 @@ static int mkvm_emul_read(void *priv, u64 la, void *data, unsigned int len, bool
 	return 0;
 }
 
-/* A write of which a part at least is to memory, or that may cross a page. */
+static int mkvm_emul_read(void *priv, u64 la, void *data, unsigned int len, bool write,
+			  struct x86_fault *fault)
+{
+	struct mkvm_vcpu *vcpu = priv;
+
+	if (likely(data && len <= 8 && mkvm_is_exit_access(&vcpu->arch.mmio, la, len)))
+		return mkvm_device_read(vcpu, false, vcpu->arch.mmio.gpa, data, len);
+	return mkvm_emul_read_any(vcpu, la, data, len, write, fault);
+}
+
+/* A write of which a part at least may be to memory, or that is wide. */
 static noinline int mkvm_emul_write_any(struct mkvm_vcpu *vcpu, u64 la, const void *data,
 					unsigned int len, struct x86_fault *fault)
 {
@@ -215,7 +230,7 @@ static noinline int mkvm_emul_write_any(struct mkvm_vcpu *vcpu, u64 la, const vo
 	for (i = 0; i < 2 && size[i] && !r; i++) {
 		const void *piece = data + (i ? first : 0);
 
-		r = device[i] ? mkvm_device_write(vcpu, false, gpa[i], piece, size[i]) :
+		r = device[i] ? mkvm_device_write_piece(vcpu, gpa[i], piece, size[i]) :
 				mkvm_write_guest(vcpu->vm, gpa[i], piece, size[i]);
 	}
 	return r;
@@ -226,8 +241,9 @@ static int mkvm_emul_write(void *priv, u64 la, const void *data, unsigned int le
 {
 	struct mkvm_vcpu *vcpu = priv;
 
-	if (likely(mkvm_is_exit_access(&vcpu->arch.mmio, la, len)))
-		return mkvm_device_write(vcpu, false, vcpu->arch.mmio.gpa, data, len);
+	if (likely(len <= 8 && mkvm_is_exit_access(&vcpu->arch.mmio, la, len)))
+		return mkvm_device_write(vcpu, false, vcpu->arch.mmio.gpa, mkvm_value(data, len),
+					 len);
 	return mkvm_emul_write_any(vcpu, la, data, len, fault);
 }
 
@@ -247,7 +263,7 @@ static int mkvm_emul_cmpxchg(void *priv, u64 la, const void *old, const void *ne
 	if (r)
 		return r;
 	if (device)
-		return mkvm_device_write(vcpu, false, gpa, new, len);
+		return mkvm_device_write(vcpu, false, gpa, mkvm_value(new, len), len);
 	memcpy(&old64, old, len);
 	memcpy(&new64, new, len);
 	return mkvm_cmpxchg_guest(vcpu->vm, gpa, old64, new64, len);
@@ -261,7 +277,7 @@ static int mkvm_emul_in(void *priv, u16 port, unsigned int size, u32 *data)
 
 static int mkvm_emul_out(void *priv, u16 port, unsigned int size, u32 data)
 {
-	return mkvm_device_write(priv, true, port, &data, size);
+	return mkvm_device_write(priv, true, port, mkvm_value(&data, size), size);
 }
 
 static unsigned int mkvm_emul_get_cpl(void *priv)
@@ -530,6 +546,14 @@ mkvm_run_t mkvm_emulate_insn(struct mkvm_vcpu *vcpu)
 	return mkvm_emulate(vcpu);
 }
 
+/* No instruction did this: a descriptor table or stack is in a hole. */
+static noinline mkvm_run_t mkvm_delivery_failed(struct mkvm_vcpu *vcpu, gpa_t gpa)
+{
+	const u64 data[] = { vcpu->arch.event.vector, vcpu->arch.event.type, gpa };
+
+	return mkvm_internal_error(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV, ARRAY_SIZE(data), data);
+}
+
 /**
  * mkvm_handle_mmio() - the guest touched an address that is not memory, or wrote to one that is read-only
  * @vcpu: the vCPU; vm->srcu held
@@ -542,13 +566,8 @@ mkvm_run_t mkvm_handle_mmio(struct mkvm_vcpu *vcpu, gpa_t gpa, u32 fault)
 {
 	struct mkvm_mmio *mmio = &vcpu->arch.mmio;
 
-	if (vcpu->arch.event.type != MKVM_EVENT_NONE) {
-		/* No instruction did this: a descriptor table or stack is in a hole. */
-		const u64 data[] = { vcpu->arch.event.vector, vcpu->arch.event.type, gpa };
-
-		return mkvm_internal_error(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV,
-					   ARRAY_SIZE(data), data);
-	}
+	if (unlikely(vcpu->arch.event.type != MKVM_EVENT_NONE))
+		return mkvm_delivery_failed(vcpu, gpa);
 	mmio->gpa = gpa;
 	/* Not when it is one of the guest's page tables that is not in memory. */
 	mmio->one_access = fault & MKVM_FAULT_FINAL;

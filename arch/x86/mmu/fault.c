@@ -71,29 +71,16 @@ static int mkvm_map_fault(struct mkvm_vcpu *vcpu, const struct mkvm_memslot *slo
 	return r;
 }
 
-/**
- * mkvm_handle_page_fault() - EPT violation or nested page fault
- * @vcpu: the vCPU; vm->srcu held
- * @gpa: the guest-physical address
- * @fault: MKVM_FAULT_* bits
- *
- * Return: %MKVM_RUN_GUEST (mapped, or to be tried again), what mkvm_handle_mmio() says for an
- * address without memory and for a write to a read-only slot, or an error: EFAULT when the memory is not there in the
- * process, or not writable.
- */
-mkvm_run_t mkvm_handle_page_fault(struct mkvm_vcpu *vcpu, gpa_t gpa, u32 fault)
+/* There is memory in the process, @slot; map it. Return: as mkvm_handle_page_fault(). */
+static noinline mkvm_run_t mkvm_handle_memory(struct mkvm_vcpu *vcpu,
+					      const struct mkvm_memslot *slot, gpa_t gpa, u32 fault)
 {
-	gfn_t gfn = gpa >> PAGE_SHIFT;
-	const struct mkvm_memslot *slot = mkvm_gfn_to_slot(vcpu->vm, gfn);
 	int r;
-
-	if (!slot || (fault & MKVM_FAULT_WRITE && slot->flags & KVM_MEM_READONLY))
-		return mkvm_handle_mmio(vcpu, gpa, fault);
 
 	if (slot->flags & MKVM_SLOT_INVALID)
 		r = -EAGAIN;
 	else
-		r = mkvm_map_fault(vcpu, slot, gfn, fault & MKVM_FAULT_WRITE);
+		r = mkvm_map_fault(vcpu, slot, gpa >> PAGE_SHIFT, fault & MKVM_FAULT_WRITE);
 	trace_mkvm_page_fault(vcpu, gpa, fault, r);
 
 	switch (r) {
@@ -106,4 +93,23 @@ mkvm_run_t mkvm_handle_page_fault(struct mkvm_vcpu *vcpu, gpa_t gpa, u32 fault)
 	default:
 		return mkvm_run_error(r);
 	}
+}
+
+/**
+ * mkvm_handle_page_fault() - EPT violation or nested page fault
+ * @vcpu: the vCPU; vm->srcu held
+ * @gpa: the guest-physical address
+ * @fault: MKVM_FAULT_* bits
+ *
+ * Return: %MKVM_RUN_GUEST (mapped, or to be tried again), what mkvm_handle_mmio() says for an
+ * address without memory and for a write to a read-only slot, or an error: EFAULT when the memory is not there in the
+ * process, or not writable.
+ */
+mkvm_run_t mkvm_handle_page_fault(struct mkvm_vcpu *vcpu, gpa_t gpa, u32 fault)
+{
+	const struct mkvm_memslot *slot = mkvm_gfn_to_slot(vcpu->vm, gpa >> PAGE_SHIFT);
+
+	if (!slot || (fault & MKVM_FAULT_WRITE && slot->flags & KVM_MEM_READONLY))
+		return mkvm_handle_mmio(vcpu, gpa, fault);
+	return mkvm_handle_memory(vcpu, slot, gpa, fault);
 }
