@@ -176,7 +176,7 @@ static mkvm_run_t svm_exit_shutdown(struct mkvm_vcpu *vcpu)
  * Exits that cannot happen with our intercepts, or are not supported. Everything is printed once,
  * and the VMM decides what becomes of the VM.
  */
-static mkvm_run_t svm_exit_unexpected(struct mkvm_vcpu *vcpu)
+static noinline mkvm_run_t svm_exit_unexpected(struct mkvm_vcpu *vcpu)
 {
 	const u64 data[] = { to_svm(vcpu)->vmcb->control.exit_code, vcpu->cpu };
 

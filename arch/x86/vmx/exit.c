@@ -26,7 +26,7 @@ static enum mkvm_reg vmx_qualification_reg(unsigned long qualification)
  * Exits that cannot happen with our controls, or are not supported. Everything is printed once,
  * and the VMM decides what becomes of the VM.
  */
-static mkvm_run_t vmx_exit_unexpected(struct mkvm_vcpu *vcpu)
+static noinline mkvm_run_t vmx_exit_unexpected(struct mkvm_vcpu *vcpu)
 {
 	const u64 data[] = { to_vmx(vcpu)->exit_reason, vcpu->cpu };
 
@@ -134,14 +134,11 @@ static mkvm_run_t vmx_exit_io_instruction(struct mkvm_vcpu *vcpu)
 static mkvm_run_t vmx_exit_ept_violation(struct mkvm_vcpu *vcpu)
 {
 	unsigned long qualification = vmcs_readl(EXIT_QUALIFICATION);
-	u32 fault = 0;
+	/* Our bits are those of the CPU. */
+	u32 fault = qualification & (MKVM_FAULT_READ | MKVM_FAULT_WRITE | MKVM_FAULT_FETCH);
 
-	if (qualification & BIT(0))
-		fault |= MKVM_FAULT_READ;
-	if (qualification & BIT(1))
-		fault |= MKVM_FAULT_WRITE;
-	if (qualification & BIT(2))
-		fault |= MKVM_FAULT_FETCH;
+	static_assert(MKVM_FAULT_READ == BIT(0) && MKVM_FAULT_WRITE == BIT(1) &&
+		      MKVM_FAULT_FETCH == BIT(2));
 	if (qualification & BIT(8))
 		fault |= MKVM_FAULT_FINAL;
 	return mkvm_handle_page_fault(vcpu, vmcs_read64(GUEST_PHYSICAL_ADDRESS), fault);

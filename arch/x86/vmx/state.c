@@ -57,6 +57,19 @@ static const u16 vmx_reg_fields[MKVM_NR_REGS] = {
 	[MKVM_REG_BLOCKED]	= GUEST_INTERRUPTIBILITY_INFO,
 };
 
+/* What is asked for sooner or later after nearly every exit: one call for three fields. */
+#define VMX_COMMON_REGS		(BIT(MKVM_REG_RIP) | BIT(MKVM_REG_RFLAGS) | BIT(MKVM_REG_BLOCKED))
+
+static void vmx_cache_common_regs(struct mkvm_vcpu *vcpu)
+{
+	unsigned long *regs = vcpu->arch.regs;
+
+	regs[MKVM_REG_RIP] = vmcs_readl(GUEST_RIP);
+	regs[MKVM_REG_RFLAGS] = vmcs_readl(GUEST_RFLAGS);
+	regs[MKVM_REG_BLOCKED] = vmcs_read32(GUEST_INTERRUPTIBILITY_INFO);
+	vcpu->arch.regs_avail |= VMX_COMMON_REGS;
+}
+
 /** vmx_cache_reg() - see struct mkvm_x86_ops
  * @vcpu: the vCPU
  * @nr: enum mkvm_reg from RSP on (the others are always up to date), or MKVM_STATE_PDPTRS */
@@ -64,6 +77,11 @@ void vmx_cache_reg(struct mkvm_vcpu *vcpu, unsigned int nr)
 {
 	unsigned long *regs = vcpu->arch.regs;
 
+	/* None of them has been changed since the exit, and this is one of them. */
+	if (BIT(nr) & VMX_COMMON_REGS && !(vcpu->arch.regs_avail & VMX_COMMON_REGS)) {
+		vmx_cache_common_regs(vcpu);
+		return;
+	}
 	switch (nr) {
 	case MKVM_REG_CS_AR:
 	case MKVM_REG_SS_AR:
