@@ -145,6 +145,7 @@ int mkvm_arch_vcpu_create(struct mkvm_vcpu *vcpu)
 		goto out_fpu;
 
 	vcpu->arch.serial = atomic64_inc_return(&mkvm_vcpu_serial);
+	mkvm_mmio_init(vcpu);
 	mkvm_cpuid_apply(vcpu);
 	mkvm_vcpu_load(vcpu);
 	mkvm_vcpu_reset(vcpu);

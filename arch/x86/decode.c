@@ -661,20 +661,12 @@ u64 x86_insn_ea(const struct x86_insn *insn, const struct x86_cpu *cpu)
 	u64 ea = mem->disp;
 
 	if (mem->base != X86_GPR_NONE)
-		ea += cpu->ops->get_gpr(cpu->priv, mem->base);
+		ea += x86_gpr(cpu, mem->base);
 	if (mem->index != X86_GPR_NONE)
-		ea += cpu->ops->get_gpr(cpu->priv, mem->index) << mem->scale;
+		ea += x86_gpr(cpu, mem->index) << mem->scale;
 	if (mem->rip_rel)
 		ea += cpu->rip + insn->len;
 	return cut(ea, insn->addr_size);
-}
-
-/* "Canonical Addressing": bit 47 (56) and all above it are equal. */
-static bool is_canonical(const struct x86_cpu *cpu, u64 la)
-{
-	unsigned int shift = cpu->la57 ? 64 - 57 : 64 - 48;
-
-	return (u64)((s64)(la << shift) >> shift) == la;
 }
 
 /* "Limit Checking" and "Type Checking". */
@@ -705,47 +697,31 @@ static bool segment_permits(const struct x86_cpu *cpu,
 	return last <= s->limit;
 }
 
-static u8 segment_vector(unsigned int seg)
-{
-	return seg == X86_SEG_SS ? X86_VEC_SS : X86_VEC_GP;
-}
-
-static noinline u64 segment_base(const struct x86_cpu *cpu, unsigned int seg)
-{
-	struct x86_segment s;
-
-	cpu->ops->get_segment(cpu->priv, seg, &s);
-	return s.base;
-}
-
-/* Outside 64-bit mode. */
-static noinline int segmented_linear(const struct x86_cpu *cpu, unsigned int seg, u64 ea,
-				     unsigned int size, bool write, u64 *la,
-				     struct x86_fault *fault)
-{
-	struct x86_segment s;
-	bool wrong_type;
-
-	cpu->ops->get_segment(cpu->priv, seg, &s);
-	if (!segment_permits(cpu, &s, ea, size, write, &wrong_type))
-		return raise(fault, wrong_type ? X86_VEC_GP : segment_vector(seg), cpu->prot);
-	*la = (u32)(s.base + ea);
-	return 0;
-}
-
 int x86_seg_linear(const struct x86_cpu *cpu, unsigned int seg, u64 ea,
 		   unsigned int size, bool write, u64 *la,
 		   struct x86_fault *fault)
 {
-	if (cpu->mode != X86_MODE_64)
-		return segmented_linear(cpu, seg, ea, size, write, la, fault);
+	u8 vector = seg == X86_SEG_SS ? X86_VEC_SS : X86_VEC_GP;
+	struct x86_segment s;
+	bool wrong_type;
 
-	/* ES, CS, SS and DS have base 0, no limit and no type. */
-	if (seg >= X86_SEG_FS)
-		ea += segment_base(cpu, seg);
-	if (!is_canonical(cpu, ea) || !is_canonical(cpu, ea + size - 1))
-		return raise(fault, segment_vector(seg), true);
-	*la = ea;
+	if (cpu->mode == X86_MODE_64) {
+		/* ES, CS, SS and DS have base 0, no limit and no type. */
+		if (seg >= X86_SEG_FS) {
+			cpu->ops->get_segment(cpu->priv, seg, &s);
+			ea += s.base;
+		}
+		if (!x86_is_canonical(cpu, ea) || !x86_is_canonical(cpu, ea + size - 1))
+			return raise(fault, vector, true);
+		*la = ea;
+		return 0;
+	}
+
+	cpu->ops->get_segment(cpu->priv, seg, &s);
+	if (!segment_permits(cpu, &s, ea, size, write, &wrong_type))
+		return raise(fault, wrong_type ? X86_VEC_GP : vector,
+			     cpu->prot);
+	*la = (u32)(s.base + ea);
 	return 0;
 }
 
@@ -767,7 +743,7 @@ int x86_fetch_linear(const struct x86_cpu *cpu, u64 *la,
 	if (cpu->mode == X86_MODE_64) {
 		u64 half = 1ULL << (cpu->la57 ? 56 : 47);
 
-		if (!is_canonical(cpu, cpu->rip))
+		if (!x86_is_canonical(cpu, cpu->rip))
 			return raise(fault, X86_VEC_GP, true);
 		*la = cpu->rip;
 		left = half - 1 - (cpu->rip & (half - 1));

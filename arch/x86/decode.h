@@ -285,13 +285,13 @@ struct x86_segment {
 
 /**
  * struct x86_cpu_ops - access to the vCPU, called only for what is needed
- * @get_gpr: all 64 bits of general register @reg (0 to 15)
- * @set_gpr: write them
+ * @get_rsp: the stack pointer, which need not be where the other general registers are
+ * @set_rsp: write it
  * @get_segment: read segment register @seg (enum x86_seg)
  */
 struct x86_cpu_ops {
-	u64 (*get_gpr)(void *priv, unsigned int reg);
-	void (*set_gpr)(void *priv, unsigned int reg, u64 val);
+	u64 (*get_rsp)(void *priv);
+	void (*set_rsp)(void *priv, u64 val);
 	void (*get_segment)(void *priv, unsigned int seg,
 			    struct x86_segment *out);
 };
@@ -300,6 +300,7 @@ struct x86_cpu_ops {
  * struct x86_cpu - the vCPU as decoder and emulator see it
  * @ops: accessors
  * @priv: their first argument
+ * @gpr: general registers in the order of their encoding; that of RSP is not used
  * @rip: address of the instruction (offset in CS)
  * @mode: code size
  * @prot: CR0.PE = 1 and RFLAGS.VM = 0: segments are checked by type, and
@@ -309,11 +310,72 @@ struct x86_cpu_ops {
 struct x86_cpu {
 	const struct x86_cpu_ops *ops;
 	void *priv;
+	u64 *gpr;
 	u64 rip;
 	enum x86_mode mode;
 	bool prot;
 	bool la57;
 };
+
+/**
+ * x86_gpr() - read a general register
+ * @cpu: the vCPU
+ * @reg: 0 to 15
+ *
+ * Return: all 64 bits.
+ */
+static inline u64 x86_gpr(const struct x86_cpu *cpu, unsigned int reg)
+{
+	return reg == X86_GPR_RSP ? cpu->ops->get_rsp(cpu->priv) : cpu->gpr[reg];
+}
+
+/**
+ * x86_set_gpr() - write a general register
+ * @cpu: the vCPU
+ * @reg: 0 to 15
+ * @val: all 64 bits
+ */
+static inline void x86_set_gpr(const struct x86_cpu *cpu, unsigned int reg, u64 val)
+{
+	if (reg == X86_GPR_RSP)
+		cpu->ops->set_rsp(cpu->priv, val);
+	else
+		cpu->gpr[reg] = val;
+}
+
+/**
+ * x86_is_canonical() - are bit 47 (56) and all above it equal?
+ * @cpu: the vCPU: paging with four or five levels
+ * @la: linear address in 64-bit mode
+ *
+ * "Canonical Addressing".
+ *
+ * Return: yes or no.
+ */
+static inline bool x86_is_canonical(const struct x86_cpu *cpu, u64 la)
+{
+	unsigned int shift = cpu->la57 ? 64 - 57 : 64 - 48;
+
+	return (u64)((s64)(la << shift) >> shift) == la;
+}
+
+/**
+ * x86_flat_linear() - is the effective address the linear one, without a fault?
+ * @cpu: the vCPU
+ * @seg: enum x86_seg
+ * @ea: effective address
+ * @size: bytes accessed, at least 1
+ *
+ * What x86_seg_linear() is mostly asked: ES, CS, SS and DS in 64-bit mode.
+ *
+ * Return: yes, or x86_seg_linear() has to be asked.
+ */
+static inline bool x86_flat_linear(const struct x86_cpu *cpu, unsigned int seg, u64 ea,
+				   unsigned int size)
+{
+	return cpu->mode == X86_MODE_64 && seg < X86_SEG_FS && x86_is_canonical(cpu, ea) &&
+	       x86_is_canonical(cpu, ea + size - 1);
+}
 
 /**
  * x86_seg_linear() - segment:offset to linear address, with all checks

@@ -46,7 +46,6 @@ int emul_raise(struct emul_ctx *c, u8 vector);
 int emul_raise_code(struct emul_ctx *c, u8 vector);
 
 /* emulate.c: registers */
-u64 emul_gpr(const struct emul_ctx *c, unsigned int reg, unsigned int size);
 void emul_set_gpr(const struct emul_ctx *c, unsigned int reg, unsigned int size, u64 val);
 
 /* emulate.c: memory */
@@ -103,6 +102,19 @@ int emul_movhps(struct emul_ctx *c);
 static inline u64 emul_mask(unsigned int size)
 {
 	return size >= 8 ? ~0ULL : (1ULL << 8 * size) - 1;
+}
+
+/**
+ * emul_gpr() - read a general register
+ * @c: the instruction
+ * @reg: 0 to 15
+ * @size: how many bytes
+ *
+ * Return: zero-extended.
+ */
+static inline u64 emul_gpr(const struct emul_ctx *c, unsigned int reg, unsigned int size)
+{
+	return x86_gpr(c->e->cpu, reg) & emul_mask(size);
 }
 
 static inline u64 emul_sign_extend(u64 val, unsigned int size)

@@ -78,7 +78,7 @@ int emul_pop(struct emul_ctx *c)
 {
 	const struct x86_opnd *dst = &c->insn->opnd[0];
 	unsigned int step = c->insn->op_size, width = stack_size(c);
-	u64 old = c->e->cpu->ops->get_gpr(c->e->cpu->priv, X86_GPR_RSP);
+	u64 old = emul_gpr(c, X86_GPR_RSP, 8);
 	u64 moved = old + step, val;
 	int ret;
 

@@ -39,21 +39,6 @@ int emul_raise_code(struct emul_ctx *c, u8 vector)
 /* --- Registers ------------------------------------------------------------------------------- */
 
 /**
- * emul_gpr() - read a general register
- * @c: the instruction
- * @reg: 0 to 15
- * @size: how many bytes
- *
- * Return: zero-extended.
- */
-u64 emul_gpr(const struct emul_ctx *c, unsigned int reg, unsigned int size)
-{
-	const struct x86_cpu *cpu = c->e->cpu;
-
-	return cpu->ops->get_gpr(cpu->priv, reg) & emul_mask(size);
-}
-
-/**
  * emul_set_gpr() - write a general register
  * @c: the instruction
  * @reg: 0 to 15
@@ -67,8 +52,8 @@ void emul_set_gpr(const struct emul_ctx *c, unsigned int reg, unsigned int size,
 
 	val &= emul_mask(size);
 	if (size < 4)
-		val |= cpu->ops->get_gpr(cpu->priv, reg) & ~emul_mask(size);
-	cpu->ops->set_gpr(cpu->priv, reg, val);
+		val |= x86_gpr(cpu, reg) & ~emul_mask(size);
+	x86_set_gpr(cpu, reg, val);
 }
 
 static u64 emul_get_reg(const struct emul_ctx *c, const struct x86_opnd *opnd)
@@ -113,7 +98,13 @@ static bool is_misaligned(const struct emul_ctx *c, u64 la, unsigned int size)
 int emul_linear(struct emul_ctx *c, unsigned int seg, u64 ea, unsigned int size, bool write,
 		u64 *la)
 {
-	int ret = x86_seg_linear(c->e->cpu, seg, ea, size, write, la, c->fault);
+	const struct x86_cpu *cpu = c->e->cpu;
+	int ret = 0;
+
+	if (x86_flat_linear(cpu, seg, ea, size))
+		*la = ea;
+	else
+		ret = x86_seg_linear(cpu, seg, ea, size, write, la, c->fault);
 
 	if (ret || !(*la & (size - 1)))
 		return ret;
@@ -161,9 +152,9 @@ u64 emul_ea(const struct emul_ctx *c)
 {
 	u64 ea = x86_insn_ea(c->insn, c->e->cpu);
 
-	if (c->insn->mem.base == X86_GPR_RSP)
-		ea += c->rsp_moved;
-	return ea & emul_mask(c->insn->addr_size);
+	if (c->rsp_moved && c->insn->mem.base == X86_GPR_RSP)
+		ea = (ea + c->rsp_moved) & emul_mask(c->insn->addr_size);
+	return ea;
 }
 
 /**
@@ -448,17 +439,15 @@ int x86_emulate(const struct x86_emul *e, const struct x86_insn *insn, struct x8
 		.e = e,
 		.insn = insn,
 		.fault = fault,
+		.flags = e->rflags,
 		.rip = x86_next_rip(insn->mode, e->cpu->rip, insn->len),
 		.done = true,
 		.atomic = insn->flags & X86_INSN_LOCK,
 	};
-	u64 flags;
 	int ret;
 
 	if (insn->op >= X86_NR_OPS || !emul_handlers[insn->op])
 		return -EOPNOTSUPP;
-	flags = e->ops->get_rflags(priv);
-	c.flags = flags;
 	ret = emul_handlers[insn->op](&c);
 	if (ret)
 		return ret;
@@ -467,7 +456,7 @@ int x86_emulate(const struct x86_emul *e, const struct x86_insn *insn, struct x8
 	c.flags &= ~X86_EFLAGS_RF;
 	if (!c.done)
 		c.flags |= X86_EFLAGS_RF;
-	if (c.flags != flags)
+	if (c.flags != e->rflags)
 		e->ops->set_rflags(priv, c.flags);
 	e->ops->set_rip(priv, c.done ? c.rip : e->cpu->rip, c.done);
 	return 0;

@@ -44,8 +44,7 @@ struct x86_vec {
  *	the CPU or by the caller
  * @out: write a port, likewise
  * @get_cpl: current privilege level
- * @get_rflags: all of RFLAGS
- * @set_rflags: write it
+ * @set_rflags: write all of RFLAGS
  * @set_rip: the instruction, or the iteration, is complete; called last. @done: RIP after the
  *	instruction; else it is called again for the next iteration
  * @get_vec: vector register @reg (0 to 15)
@@ -69,7 +68,6 @@ struct x86_emul_ops {
 	int (*in)(void *priv, u16 port, unsigned int size, u32 *data);
 	int (*out)(void *priv, u16 port, unsigned int size, u32 data);
 	unsigned int (*get_cpl)(void *priv);
-	u64 (*get_rflags)(void *priv);
 	void (*set_rflags)(void *priv, u64 rflags);
 	void (*set_rip)(void *priv, u64 rip, bool done);
 	void (*get_vec)(void *priv, unsigned int reg, struct x86_vec *val);
@@ -85,6 +83,7 @@ struct x86_emul_ops {
  * struct x86_emul - the state around an instruction that decides what it may do
  * @ops: callbacks
  * @cpu: general registers and segments
+ * @rflags: RFLAGS
  * @cr0: CR0
  * @cr4: CR4
  * @xcr0: XCR0, 0 while CR4.OSXSAVE is clear
@@ -99,6 +98,7 @@ struct x86_emul_ops {
 struct x86_emul {
 	const struct x86_emul_ops *ops;
 	const struct x86_cpu *cpu;
+	u64 rflags;
 	u64 cr0;
 	u64 cr4;
 	u64 xcr0;

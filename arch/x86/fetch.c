@@ -80,6 +80,8 @@ const struct x86_insn *mkvm_fetch_kept(struct mkvm_vcpu *vcpu)
 	u64 rip = mkvm_rip(vcpu);
 	const struct mkvm_fetch *f = mkvm_fetch_slot(vcpu, rip);
 
+	/* One address, instead of an index that is multiplied again for each member. */
+	OPTIMIZER_HIDE_VAR(f);
 	return mkvm_fetch_same_cpu_state(vcpu, f, rip) && mkvm_fetch_same_memory(f) ?
 	       &f->insn : NULL;
 }

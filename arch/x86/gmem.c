@@ -188,14 +188,14 @@ int mkvm_write_gva(struct mkvm_vcpu *vcpu, u64 gva, const void *data, unsigned i
 
 /* --- The decoder's view ------------------------------------------------------------ */
 
-static u64 mkvm_cpu_get_gpr(void *priv, unsigned int reg)
+static u64 mkvm_cpu_get_rsp(void *priv)
 {
-	return mkvm_reg_read(priv, reg);
+	return mkvm_reg_read(priv, MKVM_REG_RSP);
 }
 
-static void mkvm_cpu_set_gpr(void *priv, unsigned int reg, u64 val)
+static void mkvm_cpu_set_rsp(void *priv, u64 val)
 {
-	mkvm_reg_write(priv, reg, val);
+	mkvm_reg_write(priv, MKVM_REG_RSP, val);
 }
 
 static void mkvm_cpu_get_segment(void *priv, unsigned int seg, struct x86_segment *out)
@@ -211,10 +211,32 @@ static void mkvm_cpu_get_segment(void *priv, unsigned int seg, struct x86_segmen
 }
 
 static const struct x86_cpu_ops mkvm_cpu_ops = {
-	.get_gpr = mkvm_cpu_get_gpr,
-	.set_gpr = mkvm_cpu_set_gpr,
+	.get_rsp = mkvm_cpu_get_rsp,
+	.set_rsp = mkvm_cpu_set_rsp,
 	.get_segment = mkvm_cpu_get_segment,
 };
+
+/**
+ * mkvm_x86_cpu_in_mode() - mkvm_x86_cpu() where the mode is known, from an instruction that is kept
+ * @vcpu: the vCPU, loaded
+ * @cpu: result; refers to @vcpu
+ * @mode: its code size
+ */
+void mkvm_x86_cpu_in_mode(struct mkvm_vcpu *vcpu, struct x86_cpu *cpu, enum x86_mode mode)
+{
+	bool vm86 = mkvm_rflags(vcpu) & X86_EFLAGS_VM;
+
+	*cpu = (struct x86_cpu){
+		.ops = &mkvm_cpu_ops,
+		.priv = vcpu,
+		.mode = mode,
+		/* All but RSP are always up to date there. */
+		.gpr = (u64 *)vcpu->arch.regs,
+		.rip = mkvm_rip(vcpu),
+		.prot = mkvm_is_protmode(vcpu) && !vm86,
+		.la57 = vcpu->arch.cr4 & X86_CR4_LA57,
+	};
+}
 
 /**
  * mkvm_x86_cpu() - describe the vCPU to decoder and emulator
@@ -223,19 +245,9 @@ static const struct x86_cpu_ops mkvm_cpu_ops = {
  */
 void mkvm_x86_cpu(struct mkvm_vcpu *vcpu, struct x86_cpu *cpu)
 {
-	bool vm86 = mkvm_rflags(vcpu) & X86_EFLAGS_VM;
-
-	*cpu = (struct x86_cpu){
-		.ops = &mkvm_cpu_ops,
-		.priv = vcpu,
-		.rip = mkvm_rip(vcpu),
-		.prot = mkvm_is_protmode(vcpu) && !vm86,
-		.la57 = vcpu->arch.cr4 & X86_CR4_LA57,
-	};
+	mkvm_x86_cpu_in_mode(vcpu, cpu, X86_MODE_16);
 	if (mkvm_is_64bit(vcpu))
 		cpu->mode = X86_MODE_64;
 	else if (cpu->prot && mkvm_reg_read(vcpu, MKVM_REG_CS_AR) & MKVM_AR_DB)
 		cpu->mode = X86_MODE_32;
-	else
-		cpu->mode = X86_MODE_16;
 }

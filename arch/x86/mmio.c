@@ -285,11 +285,6 @@ static unsigned int mkvm_emul_get_cpl(void *priv)
 	return mkvm_cpl(priv);
 }
 
-static u64 mkvm_emul_get_rflags(void *priv)
-{
-	return mkvm_rflags(priv);
-}
-
 static void mkvm_emul_set_rflags(void *priv, u64 rflags)
 {
 	mkvm_reg_write(priv, MKVM_REG_RFLAGS, rflags);
@@ -322,7 +317,6 @@ static const struct x86_emul_ops mkvm_emul_ops = {
 	.in		= mkvm_emul_in,
 	.out		= mkvm_emul_out,
 	.get_cpl	= mkvm_emul_get_cpl,
-	.get_rflags	= mkvm_emul_get_rflags,
 	.set_rflags	= mkvm_emul_set_rflags,
 	.set_rip	= mkvm_emul_set_rip,
 	.get_vec	= mkvm_emul_get_vec,
@@ -421,13 +415,14 @@ static bool mkvm_one_access(const struct x86_insn *insn)
 }
 
 /* Which instruction it is. Return: as mkvm_fetch_insn(). */
-static int mkvm_mmio_fetch(struct mkvm_vcpu *vcpu)
+static noinline int mkvm_mmio_fetch(struct mkvm_vcpu *vcpu)
 {
 	struct mkvm_mmio *mmio = &vcpu->arch.mmio;
 	u8 bytes[X86_INSN_MAX];
 	unsigned int nr;
 	int r;
 
+	mkvm_x86_cpu(vcpu, &mmio->cpu);
 	r = mkvm_fetch_insn(vcpu, &mmio->cpu, &mmio->fetched, bytes, &nr);
 	if (r == -EINVAL)
 		mmio->fault = mmio->fetched.fault;
@@ -446,9 +441,7 @@ static int mkvm_begin(struct mkvm_vcpu *vcpu)
 	int r = 0;
 
 	mmio->nr_reads = 0;
-	mkvm_x86_cpu(vcpu, &mmio->cpu);
-	e->ops = &mkvm_emul_ops;
-	e->cpu = &mmio->cpu;
+	e->rflags = mkvm_rflags(vcpu);
 	e->cr0 = vcpu->arch.cr0;
 	e->cr4 = vcpu->arch.cr4;
 	e->xcr0 = vcpu->arch.cr4 & X86_CR4_OSXSAVE ? vcpu->arch.xcr0 : 0;
@@ -456,7 +449,9 @@ static int mkvm_begin(struct mkvm_vcpu *vcpu)
 
 	/* It stays where it is: nothing else of this vCPU is read before it is complete. */
 	mmio->insn = mkvm_fetch_kept(vcpu);
-	if (unlikely(!mmio->insn))
+	if (likely(mmio->insn))
+		mkvm_x86_cpu_in_mode(vcpu, &mmio->cpu, mmio->insn->mode);
+	else
 		r = mkvm_mmio_fetch(vcpu);
 	if (!r && !mkvm_one_access(mmio->insn))
 		mmio->one_access = false;
@@ -529,6 +524,14 @@ static mkvm_run_t mkvm_emulate(struct mkvm_vcpu *vcpu)
 	int r = mkvm_begin(vcpu);
 
 	return mkvm_executed(vcpu, r ?: mkvm_execute(vcpu));
+}
+
+/** mkvm_mmio_init() - what the emulator is told about the vCPU and never changes
+ * @vcpu: the vCPU, being created */
+void mkvm_mmio_init(struct mkvm_vcpu *vcpu)
+{
+	vcpu->arch.mmio.emul.ops = &mkvm_emul_ops;
+	vcpu->arch.mmio.emul.cpu = &vcpu->arch.mmio.cpu;
 }
 
 /**

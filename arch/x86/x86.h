@@ -158,6 +158,7 @@ int mkvm_read_gva(struct mkvm_vcpu *vcpu, u64 gva, u32 access, void *data,
 int mkvm_write_gva(struct mkvm_vcpu *vcpu, u64 gva, const void *data, unsigned int len,
 		   struct x86_fault *fault);
 void mkvm_x86_cpu(struct mkvm_vcpu *vcpu, struct x86_cpu *cpu);
+void mkvm_x86_cpu_in_mode(struct mkvm_vcpu *vcpu, struct x86_cpu *cpu, enum x86_mode mode);
 
 /* --- fetch.c: the instruction at RIP ------------------------------------------ */
 const struct x86_insn *mkvm_fetch_kept(struct mkvm_vcpu *vcpu);
@@ -190,6 +191,7 @@ mkvm_run_t mkvm_handle_pio(struct mkvm_vcpu *vcpu, const struct mkvm_pio_exit *p
 
 /* --- mmio.c ------------------------------------------------------------------ */
 mkvm_run_t mkvm_handle_mmio(struct mkvm_vcpu *vcpu, gpa_t gpa, u32 fault);
+void mkvm_mmio_init(struct mkvm_vcpu *vcpu);
 mkvm_run_t mkvm_emulate_insn(struct mkvm_vcpu *vcpu);
 
 /* --- segment.c --------------------------------------------------------------- */

@@ -21,8 +21,8 @@
 #define FL_AC	(1u << 18)
 
 struct vcpu {
-	u64 gpr[16];
-	u64 rflags, rip;
+	u64 gpr[16];		/* not that of RSP */
+	u64 rsp, rflags, rip;
 	bool done;
 	u8 memory[64];		/* at any address, cut to six bits */
 	char log[256];		/* callbacks, in order */
@@ -40,14 +40,14 @@ static void note(struct vcpu *v, const char *fmt, ...)
 	va_end(ap);
 }
 
-static u64 get_gpr(void *priv, unsigned int reg)
+static u64 get_rsp(void *priv)
 {
-	return ((struct vcpu *)priv)->gpr[reg];
+	return ((struct vcpu *)priv)->rsp;
 }
 
-static void set_gpr(void *priv, unsigned int reg, u64 val)
+static void set_rsp(void *priv, u64 val)
 {
-	((struct vcpu *)priv)->gpr[reg] = val;
+	((struct vcpu *)priv)->rsp = val;
 }
 
 static void get_segment(void *priv, unsigned int seg, struct x86_segment *out)
@@ -56,8 +56,8 @@ static void get_segment(void *priv, unsigned int seg, struct x86_segment *out)
 }
 
 static const struct x86_cpu_ops cpu_ops = {
-	.get_gpr = get_gpr,
-	.set_gpr = set_gpr,
+	.get_rsp = get_rsp,
+	.set_rsp = set_rsp,
 	.get_segment = get_segment,
 };
 
@@ -112,11 +112,6 @@ static unsigned int get_cpl(void *priv)
 	return ((struct vcpu *)priv)->cpl;
 }
 
-static u64 get_rflags(void *priv)
-{
-	return ((struct vcpu *)priv)->rflags;
-}
-
 static void set_rflags(void *priv, u64 rflags)
 {
 	((struct vcpu *)priv)->rflags = rflags;
@@ -167,7 +162,6 @@ static const struct x86_emul_ops emul_ops = {
 	.in = port_in,
 	.out = port_out,
 	.get_cpl = get_cpl,
-	.get_rflags = get_rflags,
 	.set_rflags = set_rflags,
 	.set_rip = set_rip,
 	.get_vec = get_vec,
@@ -281,12 +275,12 @@ static void init(struct vcpu *v, const struct row *row)
 static int run(struct vcpu *v, const struct row *row, struct x86_fault *fault)
 {
 	struct x86_cpu cpu = {
-		.ops = &cpu_ops, .priv = v, .rip = 0x400, .mode = row->mode, .prot = !row->real,
+		.ops = &cpu_ops, .priv = v, .gpr = v->gpr, .rip = 0x400, .mode = row->mode, .prot = !row->real,
 	};
 	struct x86_emul e = {
 		.ops = &emul_ops, .cpu = &cpu, .cr0 = CR0_PE ^ row->cr0, .cr4 = OSFXSR ^ row->cr4,
 		.xcr0 = 7 ^ row->xcr0,
-		.value = row->value, .value_size = row->value_size,
+		.rflags = v->rflags, .value = row->value, .value_size = row->value_size,
 	};
 	struct x86_insn insn;
 	int ret = x86_decode((const u8 *)row->bytes, row->len, row->mode, &insn);
@@ -400,11 +394,33 @@ TEST(pop_wraps)
 	struct vcpu v;
 
 	init(&v, &pop);
-	v.gpr[X86_GPR_RSP] = 0xfffc;
+	v.rsp = 0xfffc;
 	EXPECT_EQ(0, run(&v, &pop, &fault));
 	EXPECT_STREQ("read4 write4 ", v.log);
-	EXPECT_EQ(0, v.gpr[X86_GPR_RSP]);
+	EXPECT_EQ(0, v.rsp);
 	EXPECT_EQ(60, v.memory[0]);
+}
+
+/* The stack pointer is not among the other registers: as base, source and destination. */
+TEST(rsp_is_elsewhere)
+{
+	static const struct row rows[] = {
+		{ .mode = X86_MODE_64, .bytes = "\x48\x8b\x24\x24", .len = 4 },	/* MOV RSP, [RSP] */
+		{ .mode = X86_MODE_64, .bytes = "\x48\x89\x24\x24", .len = 4 },	/* MOV [RSP], RSP */
+	};
+	struct x86_fault fault;
+	struct vcpu v;
+
+	init(&v, &rows[0]);
+	v.rsp = 8;
+	v.gpr[X86_GPR_RSP] = 32;
+	EXPECT_EQ(0, run(&v, &rows[0], &fault));
+	EXPECT_EQ(0x0f0e0d0c0b0a0908, v.rsp);
+	v.rsp = 16;
+	EXPECT_EQ(0, run(&v, &rows[1], &fault));
+	EXPECT_EQ(16, v.memory[16]);
+	EXPECT_EQ(0, v.memory[17]);
+	EXPECT_EQ(32, v.gpr[X86_GPR_RSP]);
 }
 
 /* What exits by itself is not executed here, and does not look at the vCPU. */

@@ -192,14 +192,14 @@ struct vcpu {
 	u64 lo, hi;		/* what was written */
 };
 
-static u64 get_gpr(void *priv, unsigned int reg)
+static u64 get_rsp(void *priv)
 {
-	return ((struct vcpu *)priv)->r.gpr[reg];
+	return ((struct vcpu *)priv)->r.gpr[X86_GPR_RSP];
 }
 
-static void set_gpr(void *priv, unsigned int reg, u64 val)
+static void set_rsp(void *priv, u64 val)
 {
-	((struct vcpu *)priv)->r.gpr[reg] = val;
+	((struct vcpu *)priv)->r.gpr[X86_GPR_RSP] = val;
 }
 
 static void get_segment(void *priv, unsigned int seg, struct x86_segment *out)
@@ -208,8 +208,8 @@ static void get_segment(void *priv, unsigned int seg, struct x86_segment *out)
 }
 
 static const struct x86_cpu_ops cpu_ops = {
-	.get_gpr = get_gpr,
-	.set_gpr = set_gpr,
+	.get_rsp = get_rsp,
+	.set_rsp = set_rsp,
 	.get_segment = get_segment,
 };
 
@@ -326,11 +326,6 @@ static unsigned int get_cpl(void *priv)
 	return 3;
 }
 
-static u64 get_rflags(void *priv)
-{
-	return ((struct vcpu *)priv)->r.rflags;
-}
-
 static void set_rflags(void *priv, u64 rflags)
 {
 	((struct vcpu *)priv)->r.rflags = rflags;
@@ -411,7 +406,6 @@ static const struct x86_emul_ops emul_ops = {
 	.in = port_in,
 	.out = port_out,
 	.get_cpl = get_cpl,
-	.get_rflags = get_rflags,
 	.set_rflags = set_rflags,
 	.set_rip = set_rip,
 	.get_vec = get_vec,
@@ -837,7 +831,7 @@ static enum verdict expect_rip(const struct vcpu *v, u64 la, unsigned int len,
 static int emulate(struct vcpu *v, const struct x86_emul *emul, const struct x86_insn *insn,
 		   struct x86_fault *fault, bool *wrong)
 {
-	struct x86_emul again = *emul;
+	struct x86_emul e = *emul;
 	struct regs before;
 	int ret;
 
@@ -845,10 +839,11 @@ static int emulate(struct vcpu *v, const struct x86_emul *emul, const struct x86
 	v->late = false;
 	v->done = false;
 	v->value_size = 0;
+	e.rflags = v->r.rflags;
 	if (rnd_percent(3)) {
 		before = v->r;
 		v->fail_in = 1 + rnd_below(3);
-		ret = x86_emulate(emul, insn, fault);
+		ret = x86_emulate(&e, insn, fault);
 		v->fail_in = 0;
 		if (ret != -EIO && ret != -EAGAIN)
 			return ret;
@@ -856,11 +851,10 @@ static int emulate(struct vcpu *v, const struct x86_emul *emul, const struct x86
 		if (v->foreign)
 			return ret;
 		v->late = false;
-		again.value = v->value;
-		again.value_size = v->value_size;
+		e.value = v->value;
+		e.value_size = v->value_size;
 	}
-	ret = x86_emulate(&again, insn, fault);
-	return ret;
+	return x86_emulate(&e, insn, fault);
 }
 
 /* Execute it here: registers and shadow change. */
@@ -1342,7 +1336,7 @@ TEST_F_TIMEOUT(cpu, executes_the_same, 3600 * 24)
 	unsigned long i, cases = rnd_cases(variant->cases);
 	struct vcpu v = { .mode = variant->mode };
 	struct x86_cpu cpu = {
-		.ops = &cpu_ops, .priv = &v, .mode = variant->mode, .prot = true,
+		.ops = &cpu_ops, .priv = &v, .gpr = v.r.gpr, .mode = variant->mode, .prot = true,
 	};
 	struct x86_emul emul = {
 		.ops = &emul_ops, .cpu = &cpu, .cr0 = 0x80050033, .cr4 = 0x40620,

@@ -12,22 +12,11 @@
 struct vcpu {
 	u64 gpr[16];
 	struct x86_segment seg;
-	unsigned int writes;
 };
 
-static u64 get_gpr(void *priv, unsigned int reg)
+static u64 get_rsp(void *priv)
 {
-	CHECK(reg < 16);
-	return ((struct vcpu *)priv)->gpr[reg];
-}
-
-static void set_gpr(void *priv, unsigned int reg, u64 val)
-{
-	struct vcpu *vcpu = priv;
-
-	CHECK(reg < 16);
-	vcpu->gpr[reg] = val;
-	vcpu->writes++;
+	return ((struct vcpu *)priv)->gpr[X86_GPR_RSP];
 }
 
 static void get_segment(void *priv, unsigned int seg, struct x86_segment *out)
@@ -37,8 +26,7 @@ static void get_segment(void *priv, unsigned int seg, struct x86_segment *out)
 }
 
 static const struct x86_cpu_ops ops = {
-	.get_gpr = get_gpr,
-	.set_gpr = set_gpr,
+	.get_rsp = get_rsp,
 	.get_segment = get_segment,
 };
 
@@ -68,7 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		X86_MODE_16, X86_MODE_32, X86_MODE_64, X86_MODE_16,
 	};
 	struct vcpu vcpu = { .gpr = { 0 } };
-	struct x86_cpu cpu = { .ops = &ops, .priv = &vcpu };
+	struct x86_cpu cpu = { .ops = &ops, .priv = &vcpu, .gpr = vcpu.gpr };
 	struct x86_fault fault;
 	struct x86_insn insn, again;
 	u8 bytes[16];

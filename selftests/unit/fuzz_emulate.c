@@ -33,6 +33,7 @@ struct vcpu {
 		struct x86_vec vec[16];
 		u16 sel[6];
 	} r;
+	u64 before[16];		/* general registers */
 	struct x86_segment seg;
 	unsigned int fail_in;
 	unsigned int writes;	/* memory, ports, segment registers */
@@ -42,16 +43,14 @@ struct vcpu {
 	u8 cpl;
 };
 
-static u64 get_gpr(void *priv, unsigned int reg)
+static u64 get_rsp(void *priv)
 {
-	CHECK(reg < 16);
-	return ((struct vcpu *)priv)->r.gpr[reg];
+	return ((struct vcpu *)priv)->r.gpr[X86_GPR_RSP];
 }
 
-static void set_gpr(void *priv, unsigned int reg, u64 val)
+static void set_rsp(void *priv, u64 val)
 {
-	CHECK(reg < 16);
-	((struct vcpu *)priv)->r.gpr[reg] = val;
+	((struct vcpu *)priv)->r.gpr[X86_GPR_RSP] = val;
 	((struct vcpu *)priv)->changed = true;
 }
 
@@ -62,15 +61,21 @@ static void get_segment(void *priv, unsigned int seg, struct x86_segment *out)
 }
 
 static const struct x86_cpu_ops cpu_ops = {
-	.get_gpr = get_gpr,
-	.set_gpr = set_gpr,
+	.get_rsp = get_rsp,
+	.set_rsp = set_rsp,
 	.get_segment = get_segment,
 };
+
+static bool is_unchanged(const struct vcpu *v)
+{
+	return !v->changed && !v->writes && !v->sets &&
+	       !memcmp(v->r.gpr, v->before, sizeof(v->before));
+}
 
 /* The callbacks that can fail: nothing may have been changed before. */
 static int callback(struct vcpu *v, struct x86_fault *fault)
 {
-	CHECK(!v->changed && !v->writes && !v->sets);
+	CHECK(is_unchanged(v));
 	if (!v->fail_in || --v->fail_in)
 		return 0;
 	if (!fault)
@@ -136,11 +141,6 @@ static int port_out(void *priv, u16 port, unsigned int size, u32 data)
 static unsigned int get_cpl(void *priv)
 {
 	return ((struct vcpu *)priv)->cpl;
-}
-
-static u64 get_rflags(void *priv)
-{
-	return ((struct vcpu *)priv)->r.rflags;
 }
 
 static void set_rflags(void *priv, u64 rflags)
@@ -209,7 +209,6 @@ static const struct x86_emul_ops emul_ops = {
 	.in = port_in,
 	.out = port_out,
 	.get_cpl = get_cpl,
-	.get_rflags = get_rflags,
 	.set_rflags = set_rflags,
 	.set_rip = set_rip,
 	.get_vec = get_vec,
@@ -232,7 +231,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	};
 	struct header h;
 	struct vcpu v = { .fill = 0 };
-	struct x86_cpu cpu = { .ops = &cpu_ops, .priv = &v };
+	struct x86_cpu cpu = { .ops = &cpu_ops, .priv = &v, .gpr = v.r.gpr };
 	struct x86_emul e = { .ops = &emul_ops, .cpu = &cpu };
 	struct x86_fault fault = { .vector = 0xee };
 	u8 bytes[X86_INSN_MAX] = { 0 };
@@ -263,12 +262,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		v.r.gpr[i] = spread(h.gpr, h.gpr_shift + i);
 	v.r.rflags = 2 | (spread(h.gpr, 3) & 0x70dd5) | (h.fail_at & 0x80 ? 1 << 18 : 0);
 	v.r.rip = cpu.rip = 0x1000;
+	e.rflags = v.r.rflags;
+	memcpy(v.before, v.r.gpr, sizeof(v.before));
 
 	if (x86_decode(bytes, sizeof(bytes), cpu.mode, &insn))
 		return 0;
 	ret = x86_emulate(&e, &insn, &fault);
 	if (ret) {
-		CHECK(!v.changed && !v.writes && !v.sets);
+		CHECK(is_unchanged(&v));
 		CHECK(ret == -EINVAL || ret == -EIO || ret == -EOPNOTSUPP);
 		CHECK(ret != -EINVAL || fault.vector <= 19);
 		CHECK(ret != -EINVAL || cpu.prot || !fault.has_error_code ||

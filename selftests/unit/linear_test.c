@@ -17,18 +17,12 @@ struct vcpu {
 	struct x86_segment seg[6];
 };
 
-static u64 get_gpr(void *priv, unsigned int reg)
-{
-	return ((struct vcpu *)priv)->gpr[reg];
-}
-
 static void get_segment(void *priv, unsigned int seg, struct x86_segment *out)
 {
 	*out = ((struct vcpu *)priv)->seg[seg];
 }
 
 static const struct x86_cpu_ops cpu_ops = {
-	.get_gpr = get_gpr,
 	.get_segment = get_segment,
 };
 
@@ -247,7 +241,8 @@ TEST(effective_address)
 			.gpr = { [X86_GPR_RBX] = 0xffffffff, [X86_GPR_RSI] = 0x80000002 },
 		};
 		struct x86_cpu cpu = {
-			.ops = &cpu_ops, .priv = &vcpu, .rip = 0xfffffff0, .mode = rows[i].mode,
+			.ops = &cpu_ops, .priv = &vcpu, .gpr = vcpu.gpr, .rip = 0xfffffff0,
+			.mode = rows[i].mode,
 		};
 		struct x86_insn insn;
 
