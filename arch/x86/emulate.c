@@ -174,16 +174,11 @@ int emul_mem(struct emul_ctx *c, u64 ea, unsigned int size, bool write)
 
 /* --- Operands -------------------------------------------------------------------------------- */
 
-/* The memory operand. */
+/* Read the memory operand. */
 static noinline int emul_get_mem(struct emul_ctx *c, unsigned int size, bool write, u64 *val)
 {
-	const struct x86_emul *e = c->e;
 	int ret = 0;
 
-	if (!write && e->value_size == size) {
-		*val = e->value;
-		return 0;
-	}
 	if (!c->has_la)
 		ret = emul_mem(c, emul_ea(c), size, write);
 	c->old = 0;
@@ -217,7 +212,10 @@ int emul_get(struct emul_ctx *c, unsigned int nr, bool write, u64 *val)
 		*val = c->e->ops->get_selector(c->e->cpu->priv, opnd->reg);
 		return 0;
 	case X86_OPND_MEM:
-		return emul_get_mem(c, opnd->size, write, val);
+		if (write || c->e->value_size != opnd->size)
+			return emul_get_mem(c, opnd->size, write, val);
+		*val = c->e->value;
+		return 0;
 	}
 	return -EOPNOTSUPP;
 }

@@ -93,16 +93,22 @@ static unsigned int mkvm_piece(u64 la, unsigned int len)
 	return min_t(unsigned int, len, PAGE_SIZE - offset_in_page(la));
 }
 
-/* What @len bytes, 1 to 8, hold. */
-static __always_inline u64 mkvm_value(const void *data, unsigned int len)
+static noinline u64 mkvm_value_of_any_size(const void *data, unsigned int len)
 {
 	u64 value = 0;
 
-	/* Most registers have four bytes: a load, instead of a copy of unknown length. */
-	if (likely(len == sizeof(u32)))
-		memcpy(&value, data, sizeof(u32));
-	else
-		memcpy(&value, data, len);
+	memcpy(&value, data, len);
+	return value;
+}
+
+/* What @len bytes, 1 to 8, hold. Most registers have four: a load, not a copy of unknown length. */
+static __always_inline u64 mkvm_value(const void *data, unsigned int len)
+{
+	u32 value;
+
+	if (unlikely(len != sizeof(value)))
+		return mkvm_value_of_any_size(data, len);
+	memcpy(&value, data, sizeof(value));
 	return value;
 }
 

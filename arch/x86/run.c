@@ -365,16 +365,10 @@ static int mkvm_run_vcpu(struct mkvm_vcpu *vcpu)
 	return ret.code;
 }
 
-/* See virt/arch.h. */
-int mkvm_arch_vcpu_run(struct mkvm_vcpu *vcpu)
+/* With state that is handed over in the run struct. */
+static noinline int mkvm_run_synced(struct mkvm_vcpu *vcpu, u64 valid, u64 dirty)
 {
-	u64 valid = READ_ONCE(vcpu->run->kvm_valid_regs);
-	u64 dirty = READ_ONCE(vcpu->run->kvm_dirty_regs);
 	int r;
-
-	vcpu->run->flags = 0;
-	if (likely(!(valid | dirty)))
-		return mkvm_run_vcpu(vcpu);
 
 	if ((valid | dirty) & ~(u64)mkvm_sync_fields())
 		return -EINVAL;
@@ -383,4 +377,14 @@ int mkvm_arch_vcpu_run(struct mkvm_vcpu *vcpu)
 		r = mkvm_run_vcpu(vcpu);
 	mkvm_sync_store(vcpu, valid);
 	return r;
+}
+
+/* See virt/arch.h. */
+int mkvm_arch_vcpu_run(struct mkvm_vcpu *vcpu)
+{
+	u64 valid = READ_ONCE(vcpu->run->kvm_valid_regs);
+	u64 dirty = READ_ONCE(vcpu->run->kvm_dirty_regs);
+
+	vcpu->run->flags = 0;
+	return likely(!(valid | dirty)) ? mkvm_run_vcpu(vcpu) : mkvm_run_synced(vcpu, valid, dirty);
 }

@@ -153,20 +153,12 @@ static void vmx_write_cpu_state(int cpu)
 	vmcs_writel(HOST_IA32_SYSENTER_ESP, (unsigned long)(cpu_entry_stack(cpu) + 1));
 }
 
-/**
- * vmx_vmcs_load() - make a vCPU's VMCS current on this CPU
- * @vcpu: the vCPU
- * @cpu: this CPU
- * Context: preemption off.
- */
-void vmx_vmcs_load(struct mkvm_vcpu *vcpu, int cpu)
+/* The vCPU comes from another CPU, or another vCPU was here. */
+static noinline void vmx_vmcs_switch(struct mkvm_vcpu *vcpu, int cpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	bool moved = vmx->cpu != cpu;
 
-	/* The CPU could not be enabled, or the machine goes down: vmx_prepare() says so. */
-	if (unlikely(!vmx_cpu_is_on()))
-		return;
 	if (moved) {
 		vmx_clear(vmx);
 		local_irq_disable();
@@ -185,6 +177,23 @@ void vmx_vmcs_load(struct mkvm_vcpu *vcpu, int cpu)
 		if (!mkvm_omit(move_flush))
 			mkvm_make_request(vcpu, MKVM_REQ_TLB_FLUSH);
 	}
+}
+
+/**
+ * vmx_vmcs_load() - make a vCPU's VMCS current on this CPU
+ * @vcpu: the vCPU
+ * @cpu: this CPU
+ * Context: preemption off.
+ */
+void vmx_vmcs_load(struct mkvm_vcpu *vcpu, int cpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	/* The CPU could not be enabled, or the machine goes down: vmx_prepare() says so. */
+	if (unlikely(!vmx_cpu_is_on()))
+		return;
+	if (vmx->cpu != cpu || this_cpu_read(vmx_current) != vmx)
+		vmx_vmcs_switch(vcpu, cpu);
 }
 
 /**
