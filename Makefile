@@ -58,7 +58,7 @@ test-debug:
 
 coverage:
 	@$(TESTVM)/install-packages debug
-	@$(TESTVM)/coverage $(if $(MACHINE),--machine $(MACHINE))
+	@$(TESTVM)/coverage
 
 test-svm test-vmx: test-%:
 	@$(TESTVM)/install-packages test
@@ -103,7 +103,7 @@ help:
 	@echo 'make test-debug       all tests in the SVM machine on a kernel with its own checkers on'
 	@echo '                      (KASAN, lockdep, kmemleak ...), built at the first use'
 	@echo 'make test-long        make test and what takes long'
-	@echo 'make coverage         which lines and branches of the module the machine tests execute'
+	@echo 'make coverage         which lines and branches of the module the tests in the SVM machine execute'
 	@echo 'make check            compiler warnings, sparse and style, against Linux 6.1 and 6.12'
 	@echo 'make bench            what operations cost, beside stock KVM (MACHINE=svm|vmx;'
 	@echo '                      BENCHFLAGS="--rows out,in": options of tools/bench/run-bench)'

@@ -1,9 +1,0 @@
-# Which lines of the module do the machine tests execute? For tools/testvm/coverage.
-tests=*
-cpus=2
-memory=1024
-kernel=6.1-debug
-module=coverage
-append=page_owner=on
-long=yes
-timeout=14400
