@@ -69,6 +69,28 @@ static void svm_audit_clean(struct mkvm_vcpu *vcpu)
 
 /* --- State of common code --------------------------------------------------------------------- */
 
+/*
+ * #VMEXIT saves registers as the CPU has them, without reserved bits. What common code has not changed
+ * since need not be what the VMCB holds, if that was not changed either.
+ */
+static bool svm_audit_crs_untouched(const struct mkvm_vcpu_arch *arch)
+{
+	const struct svm_audit *audit = &arch->svm->audit;
+	const struct vmcb_save_area *save = &arch->svm->vmcb->save, *last = &audit->last.save;
+
+	return audit->ran && arch->cr0 == audit->cr0 && arch->cr4 == audit->cr4 &&
+	       arch->efer == audit->efer && save->cr0 == last->cr0 && save->cr4 == last->cr4 &&
+	       save->efer == last->efer;
+}
+
+static bool svm_audit_dr7_untouched(const struct mkvm_vcpu_arch *arch)
+{
+	const struct svm_audit *audit = &arch->svm->audit;
+
+	return audit->ran && arch->eff_dr7 == audit->dr7 &&
+	       arch->svm->vmcb->save.dr7 == audit->last.save.dr7;
+}
+
 static bool svm_audit_crs(const struct mkvm_vcpu_arch *arch, const struct vmcb_save_area *save)
 {
 	return save->cr0 == (arch->cr0 & ~(u64)(X86_CR0_CD | X86_CR0_NW)) &&
@@ -102,9 +124,9 @@ static u32 svm_audit_wrong_state(const struct mkvm_vcpu *vcpu)
 		wrong |= BIT(MKVM_REG_CR3);
 	if (svm->nmi_blocked != (arch->regs[MKVM_REG_BLOCKED] & MKVM_BLOCKED_NMI))
 		wrong |= BIT(MKVM_REG_BLOCKED);
-	if (!svm_audit_crs(arch, save))
+	if (!svm_audit_crs(arch, save) && !svm_audit_crs_untouched(arch))
 		wrong |= BIT(MKVM_STATE_CRS);
-	if (save->dr7 != arch->eff_dr7)
+	if (save->dr7 != arch->eff_dr7 && !svm_audit_dr7_untouched(arch))
 		wrong |= BIT(MKVM_STATE_DR7);
 	if (!svm_audit_int_ctl(arch, svm))
 		wrong |= BIT(MKVM_STATE_CR8);
@@ -153,4 +175,9 @@ void svm_audit_exit(struct mkvm_vcpu *vcpu)
 	mkvm_audit_exit(vcpu);
 	svm->audit.cpu = smp_processor_id();
 	svm->audit.last = *svm->vmcb;
+	svm->audit.ran = true;
+	svm->audit.cr0 = vcpu->arch.cr0;
+	svm->audit.cr4 = vcpu->arch.cr4;
+	svm->audit.efer = vcpu->arch.efer;
+	svm->audit.dr7 = vcpu->arch.eff_dr7;
 }

@@ -65,11 +65,21 @@ enum svm_nmi_step {
 /**
  * struct svm_audit - of the audit build: the VMCB as the CPU may have it in its cache
  * @last:	at the end of the last #VMEXIT
- * @cpu:	where that was
+ * @cpu:	where that was; meaningless, as is all else, until @ran
+ * @ran:	there was one
+ * @cr0:	what common code had then
+ * @cr4:	likewise
+ * @efer:	likewise
+ * @dr7:	likewise
  */
 struct svm_audit {
 	struct vmcb last;
 	int cpu;
+	bool ran;
+	u64 cr0;
+	u64 cr4;
+	u64 efer;
+	u64 dr7;
 };
 
 void svm_audit_entry(struct mkvm_vcpu *vcpu);
