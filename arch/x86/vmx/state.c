@@ -70,6 +70,16 @@ static void vmx_cache_common_regs(struct mkvm_vcpu *vcpu)
 	vcpu->arch.regs_avail |= VMX_COMMON_REGS;
 }
 
+/* Who asks for the mode asks for the privilege, too. */
+static void vmx_cache_mode(struct mkvm_vcpu *vcpu)
+{
+	unsigned long *regs = vcpu->arch.regs;
+
+	regs[MKVM_REG_CS_AR] = vmcs_read32(GUEST_CS_AR_BYTES);
+	regs[MKVM_REG_SS_AR] = vmcs_read32(GUEST_SS_AR_BYTES);
+	vcpu->arch.regs_avail |= BIT(MKVM_REG_CS_AR) | BIT(MKVM_REG_SS_AR);
+}
+
 /** vmx_cache_reg() - see struct mkvm_x86_ops
  * @vcpu: the vCPU
  * @nr: enum mkvm_reg from RSP on (the others are always up to date), or MKVM_STATE_PDPTRS */
@@ -85,11 +95,14 @@ void vmx_cache_reg(struct mkvm_vcpu *vcpu, unsigned int nr)
 	switch (nr) {
 	case MKVM_REG_CS_AR:
 	case MKVM_REG_SS_AR:
-		/* Who asks for the mode asks for the privilege, too. */
-		regs[MKVM_REG_CS_AR] = vmcs_read32(GUEST_CS_AR_BYTES);
-		regs[MKVM_REG_SS_AR] = vmcs_read32(GUEST_SS_AR_BYTES);
-		vcpu->arch.regs_avail |= BIT(MKVM_REG_CS_AR) | BIT(MKVM_REG_SS_AR);
+		vmx_cache_mode(vcpu);
 		return;
+	case MKVM_REG_CR3:
+		/* And who asks for the page tables, for both: they are about to be walked. */
+		regs[MKVM_REG_CR3] = vmcs_readl(GUEST_CR3);
+		if (!(vcpu->arch.regs_avail & BIT(MKVM_REG_CS_AR)))
+			vmx_cache_mode(vcpu);
+		break;
 	case MKVM_STATE_PDPTRS:
 		vmx_read_pdptrs(vcpu->arch.pdptrs);
 		break;
