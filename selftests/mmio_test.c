@@ -327,6 +327,35 @@ TEST(paged_address)
 	EXPECT_EQ(0x20, *vm_pte(vcpu->vm, 0x7f000) & 0x20);
 }
 
+/*
+ * The page of the operand goes while userspace is asked for data: the read has been done, and the
+ * instruction does not fault any more.
+ */
+TEST(read_completes_as_begun)
+{
+	struct test_vcpu *vcpu = vm_add_vcpu(vm_create(), 0);
+	static const uint8_t code[] = { 0x03, 0x03, 0xf4 };	/* add (%rbx), %eax; hlt */
+	struct kvm_regs regs;
+	uint32_t value = 0x1234;
+	void *data;
+
+	vcpu_set_mode(vcpu, MODE_LONG);
+	vm_load_bytes(vcpu->vm, code, sizeof(code));
+	*vm_pte(vcpu->vm, 0x7f000) = 0xe1234000 | 7;
+	vcpu_get_regs(vcpu, &regs);
+	regs.rax = 0x5000;
+	regs.rbx = 0x7f128;
+	vcpu_set_regs(vcpu, &regs);
+	data = vcpu_run_to_mmio(vcpu, false, 0xe1234128, 4);
+
+	memcpy(data, &value, 4);
+	*vm_pte(vcpu->vm, 0x7f000) = 0;
+	vcpu_run_to_hlt(vcpu);
+	vcpu_get_regs(vcpu, &regs);
+	EXPECT_EQ(0x6234, regs.rax);
+	EXPECT_EQ(0x7f128, regs.rbx);
+}
+
 /* A page that the guest's tables do not give: a #PF and no MMIO. */
 TEST(page_fault_first)
 {
