@@ -137,8 +137,8 @@ static mkvm_run_t vmx_exit_ept_violation(struct mkvm_vcpu *vcpu)
 	/* Our bits are those of the CPU. */
 	u32 fault = qualification & (MKVM_FAULT_READ | MKVM_FAULT_WRITE | MKVM_FAULT_FETCH);
 
-	static_assert(MKVM_FAULT_READ == BIT(0) && MKVM_FAULT_WRITE == BIT(1) &&
-		      MKVM_FAULT_FETCH == BIT(2));
+	static_assert(MKVM_FAULT_READ == 0x1 && MKVM_FAULT_WRITE == 0x2 &&
+		      MKVM_FAULT_FETCH == 0x4);
 	if (qualification & BIT(8))
 		fault |= MKVM_FAULT_FINAL;
 	return mkvm_handle_page_fault(vcpu, vmcs_read64(GUEST_PHYSICAL_ADDRESS), fault);
