@@ -269,16 +269,21 @@ TEST(no_action)
 	vm_destroy(vcpu->vm);
 }
 
-/* An NMI that waits is not lost: it comes right behind, before the handler's first instruction. */
+/*
+ * An NMI that waits is not lost: it comes right behind, before the handler's first instruction. In Bochs
+ * it may be late (event_test: nmi_in_shadow).
+ */
 TEST(with_nmi)
 {
 	struct test_vcpu *vcpu = guest(true);
-	struct guest_exception exc;
 
 	ASSERT_EQ(0, ioctl(vcpu->fd, KVM_NMI, 0));
 	EXPECT_EQ(0, set_mce(vcpu, 0, FATAL, 0x3000, MCG_RIPV | MCG_MCIP));
-	exc = vcpu_run_to_exception(vcpu, VECTOR_NMI, EXC_NO_ERROR);
-	EXPECT_LE(GUEST_HANDLERS64, exc.rip);
+	vcpu_run_to_hlt(vcpu);
+	if (vm_exception(vcpu->vm)->vector == VECTOR_MC)
+		vcpu_run_to_hlt(vcpu);
+	EXPECT_EQ(VECTOR_NMI, vm_exception(vcpu->vm)->vector);
+	EXPECT_LE(GUEST_HANDLERS64, vm_exception(vcpu->vm)->rip);
 	vm_destroy(vcpu->vm);
 }
 
