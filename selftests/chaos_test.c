@@ -416,12 +416,14 @@ TEST(random_states)
 {
 	struct sigaction action = { .sa_handler = on_alarm };
 	int log_before, entered = 0, left_out = 0, i, k;
+	uint64_t started;
 	/* Bochs is slow. */
 	int vcpus = test_cpu_is_tcg() ? 40 : 2;
 
 	if (!test_device_is_minikvm())
 		SKIP(return, "minikvm only");
 	log_before = log_bytes();
+	started = now_ms();
 	setenv("SEED", "0x600df00d", 0);
 	sigaction(SIGALRM, &action, NULL);
 	for (i = 0; i < vcpus; i++) {
@@ -442,7 +444,9 @@ TEST(random_states)
 		}
 		vm_destroy(vcpu->vm);
 	}
-	TEST_CHECK(log_bytes() - log_before < LOG_BYTES, "%d bytes more in the kernel's log",
+	/* The kernel lets through so much in a time, and this one may be slow. */
+	TEST_CHECK(log_bytes() - log_before < LOG_BYTES * (1 + (now_ms() - started) / 10000),
+		   "%d bytes more in the kernel's log",
 		   log_bytes() - log_before);
 	TH_LOG("%d states, %d left out or refused, %d entered", vcpus * STATES_PER_VCPU, left_out,
 	       entered);
