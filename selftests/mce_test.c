@@ -276,12 +276,16 @@ TEST(no_action)
 TEST(with_nmi)
 {
 	struct test_vcpu *vcpu = guest(true);
+	struct kvm_vcpu_events events;
 
 	ASSERT_EQ(0, ioctl(vcpu->fd, KVM_NMI, 0));
 	EXPECT_EQ(0, set_mce(vcpu, 0, FATAL, 0x3000, MCG_RIPV | MCG_MCIP));
 	vcpu_run_to_hlt(vcpu);
-	if (vm_exception(vcpu->vm)->vector == VECTOR_MC)
-		vcpu_run_to_hlt(vcpu);
+	if (!test_vendor()->amd && vm_exception(vcpu->vm)->vector == VECTOR_MC) {
+		ASSERT_EQ(0, ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &events));
+		EXPECT_EQ(1, events.nmi.pending);
+		SKIP(return, "Bochs: the NMI comes late");
+	}
 	EXPECT_EQ(VECTOR_NMI, vm_exception(vcpu->vm)->vector);
 	EXPECT_LE(GUEST_HANDLERS64, vm_exception(vcpu->vm)->rip);
 	vm_destroy(vcpu->vm);
