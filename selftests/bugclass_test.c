@@ -5,7 +5,6 @@
  * are in other programs. A test here passes when the calls end as they should and the kernel is well
  * afterwards; the debug kernel (boot svm/debug) sees more of what goes wrong.
  */
-#include <dirent.h>
 #include <sys/time.h>
 
 #include "abi.h"
@@ -47,21 +46,6 @@ static void start(struct test_vcpu *vcpu, const void *code, size_t size, struct 
 	regs.rsp = regs.rsp ?: GUEST_STACK_TOP;
 	regs.rflags = RFLAGS;
 	vcpu_set_regs(vcpu, &regs);
-}
-
-/* VMs there are, or -1 where nobody counts them. */
-static int count_vms(void)
-{
-	DIR *dir = opendir("/sys/kernel/debug/minikvm");
-	const struct dirent *entry;
-	int count = 0;
-
-	if (!dir || !test_device_is_minikvm())
-		return -1;
-	while ((entry = readdir(dir)))
-		count += entry->d_type == DT_DIR && entry->d_name[0] != '.';
-	closedir(dir);
-	return count;
 }
 
 /* --- Numbers from the guest, and from userspace ----------------------------------------------- */
@@ -317,7 +301,7 @@ static void *close_fds(void *arg)
 TEST(object_lifetime_fd_race)
 {
 	struct kvm_userspace_memory_region region = { .slot = 0, .memory_size = 16 * TEST_PAGE };
-	int dev = test_open_device(), before = count_vms(), vm, vcpu, fd, i, made = 0, lost = 0;
+	int dev = test_open_device(), before = vms_now(), vm, vcpu, fd, i, made = 0, lost = 0;
 	struct closer c = { .first = dup(dev), .count = 3 };
 	struct kvm_regs regs;
 	pthread_t thread;
@@ -348,7 +332,7 @@ TEST(object_lifetime_fd_race)
 	TH_LOG("%d vCPUs in %u rounds, %d calls too late", made, rounds(100), lost);
 	munmap((void *)(uintptr_t)region.userspace_addr, region.memory_size);
 	close(dev);
-	EXPECT_EQ(before, count_vms());
+	EXPECT_EQ(before, vms_now());
 }
 
 /* --- What userspace gets to see --------------------------------------------------------------------- */

@@ -13,6 +13,8 @@
 
 #include "abi.h"
 #include "lib/fault.h"
+#include "lib/file.h"
+#include "lib/stats.h"
 
 #define DEBUGFS		"/sys/kernel/debug/"
 #define MODULE_FILE	"/minikvm.ko"
@@ -29,31 +31,17 @@ static void need_faults(void)
 	fail_nth = faults_open();
 }
 
-/* Entries of a directory. */
-static unsigned int entries(const char *path)
-{
-	DIR *dir = opendir(path);
-	unsigned int count = 0;
-
-	if (!dir)
-		return 0;
-	while (readdir(dir))
-		count++;
-	closedir(dir);
-	return count;
-}
-
 /* What a step that failed may not leave behind. */
 struct inventory {
-	unsigned int files;
-	unsigned int vms;	/* directories in debugfs */
+	int files;
+	int vms;	/* directories in debugfs */
 };
 
 static struct inventory inventory_now(void)
 {
 	return (struct inventory){
-		.files = entries("/proc/self/fd"),
-		.vms = entries(DEBUGFS "minikvm"),
+		.files = dir_count("/proc/self/fd", DT_LNK),
+		.vms = vms_now(),
 	};
 }
 

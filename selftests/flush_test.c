@@ -34,7 +34,7 @@
 #define MORE_THAN_ASIDS	20
 
 GUEST_DECLARE(guest_echo);
-GUEST_DECLARE(guest_look);
+GUEST_DECLARE(guest_reader);
 
 static void start(struct test_vcpu *vcpu, uint64_t rdi)
 {
@@ -46,7 +46,7 @@ static void start(struct test_vcpu *vcpu, uint64_t rdi)
 	vcpu_set_regs(vcpu, &regs);
 }
 
-/* What the guest guest_look sees. */
+/* What the guest guest_reader sees. */
 static uint64_t look(struct test_vcpu *vcpu)
 {
 	struct kvm_regs regs;
@@ -58,7 +58,7 @@ static uint64_t look(struct test_vcpu *vcpu)
 
 static struct test_vcpu *look_at(uint64_t value)
 {
-	struct test_vcpu *vcpu = vm_with_guest(MODE_LONG, GUEST_OF(guest_look));
+	struct test_vcpu *vcpu = vm_with_guest(MODE_LONG, GUEST_OF(guest_reader));
 
 	*(uint64_t *)vm_hva(vcpu->vm, GUEST_DATA, 8) = value;
 	start(vcpu, GUEST_DATA);
@@ -169,7 +169,7 @@ TEST(slot_replaced)
 /* The host changes its page tables, and the guest is about to enter. */
 TEST(memory_replaced_between_entries)
 {
-	struct test_vcpu *vcpu = vm_with_guest(MODE_LONG, GUEST_OF(guest_look));
+	struct test_vcpu *vcpu = vm_with_guest(MODE_LONG, GUEST_OF(guest_reader));
 	uint64_t *mem = vm_add_memory(vcpu->vm, 1, EXTRA, EXTRA_SIZE);
 	uint64_t n;
 

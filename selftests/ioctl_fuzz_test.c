@@ -22,7 +22,6 @@
  * away: TCG does not survive every state of them (chaos_test), Bochs never leaves an endless guest
  * without IF. Random special registers are for vCPUs that never run.
  */
-#include <dirent.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -35,6 +34,7 @@
 #include "lib/fault.h"
 #include "lib/kcov.h"
 #include "lib/rand.h"
+#include "lib/stats.h"
 #include "lib/vendor.h"
 
 /* --- Where things are ----------------------------------------------------------------------- */
@@ -1269,20 +1269,6 @@ static void *fuzz(void *arg)
 	return NULL;
 }
 
-/* Entries of the device's directory in debugfs: one for each VM; 0: there is none. */
-static unsigned int vms_now(void)
-{
-	DIR *dir = opendir(is_minikvm ? "/sys/kernel/debug/minikvm" : "/sys/kernel/debug/kvm");
-	unsigned int count = 0;
-
-	if (!dir)
-		return 0;
-	while (readdir(dir))
-		count++;
-	closedir(dir);
-	return count;
-}
-
 /* What generators start from. */
 static void learn(void)
 {
@@ -1324,7 +1310,8 @@ static void make_group(unsigned int group)
 static int fuzz_process(void)
 {
 	struct sigaction action = { .sa_handler = on_alarm };
-	unsigned int i, before = vms_now();
+	int before = vms_now();
+	unsigned int i;
 	struct fuzzer fuzzers[THREADS + 1] = { 0 };
 	pthread_t threads[THREADS];
 	int status;

@@ -4,15 +4,14 @@
  * memory control group, numbers have ends, and whatever happens to the process, all of it comes back.
  * Documentation/security.rst, "What a process can do to the host", says the same in words.
  */
-#include <dirent.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 
 #include "abi.h"
 #include "lib/code.h"
+#include "lib/file.h"
+#include "lib/stats.h"
 #include "lib/vendor.h"
-
-#define DEBUGFS		"/sys/kernel/debug/minikvm"
 
 /* --- Memory control groups ---------------------------------------------------------------------- */
 
@@ -21,22 +20,6 @@
 struct group {
 	char dir[64];
 };
-
-/* Write a file of the group; return: whether it took it. */
-static bool group_put(const struct group *g, const char *file, const char *text)
-{
-	char path[128];
-	bool ok;
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/%s", g->dir, file);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	ok = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-	close(fd);
-	return ok;
-}
 
 /* A number of the group's: the whole of @file, or what follows @key there. */
 static long group_number(const struct group *g, const char *file, const char *key)
@@ -80,19 +63,19 @@ static struct group group_create(const char *name, const char *limit)
 	mkdir(CGROUP_ROOT, 0700);
 	if (mount("cgroup2", CGROUP_ROOT, "cgroup2", 0, NULL) && errno != EBUSY)
 		TEST_SKIP("no cgroup2");
-	if (!group_put(&root, "cgroup.subtree_control", "+memory"))
+	if (!dir_put(root.dir, "cgroup.subtree_control", "+memory"))
 		TEST_SKIP("no memory control groups");
 	snprintf(g.dir, sizeof(g.dir), CGROUP_ROOT "/%s.%d", name, getpid());
 	TEST_CHECK(!mkdir(g.dir, 0700), "cannot make %s", g.dir);
-	TEST_CHECK(group_put(&g, "memory.max", limit), "no memory.max");
+	TEST_CHECK(dir_put(g.dir, "memory.max", limit), "no memory.max");
 	/* The machine has no swap, but then it need not be asked. */
-	group_put(&g, "memory.swap.max", "0");
+	dir_put(g.dir, "memory.swap.max", "0");
 	return g;
 }
 
 static void group_enter(const struct group *g)
 {
-	TEST_CHECK(group_put(g, "cgroup.procs", "0"), "cannot enter %s", g->dir);
+	TEST_CHECK(dir_put(g->dir, "cgroup.procs", "0"), "cannot enter %s", g->dir);
 }
 
 static void group_remove(const struct group *g)
@@ -100,7 +83,7 @@ static void group_remove(const struct group *g)
 	const struct group root = { CGROUP_ROOT };
 	int i;
 
-	group_put(&root, "cgroup.procs", "0");
+	dir_put(root.dir, "cgroup.procs", "0");
 	for (i = 0; rmdir(g->dir); i++) {
 		TEST_CHECK(i < 1000, "cannot remove %s", g->dir);
 		sleep_ms(10);
@@ -126,28 +109,13 @@ static long group_falls_to(const struct group *g, long limit)
 
 /* --- What there is of the module ------------------------------------------------------------------- */
 
-/* Directories of VMs, or -1 where nobody counts. */
-static int count_vms(void)
-{
-	DIR *dir = opendir(DEBUGFS);
-	const struct dirent *entry;
-	int count = 0;
-
-	if (!dir || !test_device_is_minikvm())
-		return -1;
-	while ((entry = readdir(dir)))
-		count += entry->d_type == DT_DIR && entry->d_name[0] != '.';
-	closedir(dir);
-	return count;
-}
-
 /* A process's files are closed when nobody can wait for it any more, or a little later. */
 static int vms_fall_to(int want)
 {
 	int count, i;
 
 	for (i = 0; i < 500; i++) {
-		count = count_vms();
+		count = vms_now();
 		if (count <= want)
 			break;
 		sleep_ms(10);
@@ -375,7 +343,7 @@ static void expect_all_back(const struct group *g, int vms)
 TEST(vms_at_the_limit)
 {
 	struct group g = group_create("vms", SMALL_LIMIT);
-	int status, vms = count_vms();
+	int status, vms = vms_now();
 	pid_t pid = fork();
 
 	ASSERT_LE(0, pid);
@@ -398,7 +366,7 @@ TEST(vms_at_the_limit)
 TEST(page_tables_at_the_limit)
 {
 	struct group g = group_create("tables", "6291456");
-	int status, vms = count_vms(), i;
+	int status, vms = vms_now(), i;
 	pid_t pid = fork();
 
 	ASSERT_LE(0, pid);
@@ -436,7 +404,7 @@ static void *fill(void *vcpu)
 TEST(killed_in_the_guest)
 {
 	struct group g = group_create("guest", SMALL_LIMIT);
-	int status, vms = count_vms(), i;
+	int status, vms = vms_now(), i;
 	pid_t pid = fork();
 
 	ASSERT_LE(0, pid);
@@ -477,7 +445,7 @@ TEST(killed_in_the_guest)
 TEST(vms_and_files)
 {
 	enum { FILES = 40 };
-	int fd[FILES + 1], vms = count_vms(), dev, n, i;
+	int fd[FILES + 1], vms = vms_now(), dev, n, i;
 
 	allow_files(FILES);
 	dev = test_open_device();
@@ -498,7 +466,7 @@ TEST(vms_and_files)
 	for (i = 0; i < n; i++)
 		close(fd[i]);
 	close(dev);
-	EXPECT_EQ(vms, count_vms());
+	EXPECT_EQ(vms, vms_now());
 }
 
 /* A VM with as much as possible of everything, and one more of each. */
@@ -507,7 +475,7 @@ TEST(largest_vm)
 	enum { VCPUS = 256, SLOTS = 512, ZONES = 1000 };
 	struct kvm_coalesced_mmio_zone zone = { .addr = 0xd0000000, .size = 16 };
 	struct kvm_userspace_memory_region region = { .memory_size = TEST_PAGE };
-	int dev, vm, fd[VCPUS], i, vms = count_vms();
+	int dev, vm, fd[VCPUS], i, vms = vms_now();
 	long before, all;
 	struct group g;
 
@@ -548,7 +516,7 @@ TEST(largest_vm)
 		close(fd[i]);
 	close(vm);
 	close(dev);
-	EXPECT_EQ(vms, count_vms());
+	EXPECT_EQ(vms, vms_now());
 	EXPECT_GE(before + REST, group_falls_to(&g, before + REST));
 	group_remove(&g);
 }

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
+#include "lib/file.h"
 #include "lib/thread.h"
 #include "lib/vendor.h"
 #include "lib/vm.h"
@@ -85,19 +86,6 @@ do {									\
 static int last_cpu(void)
 {
 	return test_cpus() - 1;
-}
-
-/* Return: whether the file took all of it. */
-static bool put(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool ok;
-
-	if (fd < 0)
-		return false;
-	ok = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-	close(fd);
-	return ok;
 }
 
 /* --- Spinners ---------------------------------------------------------------------- */
@@ -252,13 +240,13 @@ TEST(cgroup_freezer)
 
 	s = start_spinner(last_cpu());
 	snprintf(pid, sizeof(pid), "%d", s.pid);
-	ASSERT_TRUE(put(procs, pid));
+	ASSERT_TRUE(file_put(procs, pid));
 	expect_running(&s);
 	for (i = 0; i < ROUNDS; i++) {
-		ASSERT_TRUE(put(freeze, "1"));
+		ASSERT_TRUE(file_put(freeze, "1"));
 		WAIT_UNTIL(cgroup_frozen(dir) == 1, "the cgroup is not frozen");
 		expect_still(&s);
-		ASSERT_TRUE(put(freeze, "0"));
+		ASSERT_TRUE(file_put(freeze, "0"));
 		WAIT_UNTIL(cgroup_frozen(dir) == 0, "the cgroup is frozen");
 		expect_running(&s);
 	}
@@ -548,13 +536,13 @@ TEST(fair_share)
 /* What an earlier test has left behind when it failed, too. */
 static void reset_tracing(void)
 {
-	put(TRACEFS "/current_tracer", "nop");
+	file_put(TRACEFS "/current_tracer", "nop");
 	truncate(TRACEFS "/set_ftrace_filter", 0);
-	put(INSTANCE "/current_tracer", "nop");
-	put(TRACEFS "/events/" GROUP "/enable", "0");
-	put(TRACEFS "/kprobe_events", "-:" GROUP "/exits");
-	put(TRACEFS "/kprobe_events", "-:" GROUP "/cpuids");
-	put(TRACEFS "/kprobe_events", "-:" GROUP "/returns");
+	file_put(INSTANCE "/current_tracer", "nop");
+	file_put(TRACEFS "/events/" GROUP "/enable", "0");
+	file_put(TRACEFS "/kprobe_events", "-:" GROUP "/exits");
+	file_put(TRACEFS "/kprobe_events", "-:" GROUP "/cpuids");
+	file_put(TRACEFS "/kprobe_events", "-:" GROUP "/returns");
 	rmdir(INSTANCE);
 	errno = 0;
 }
@@ -649,10 +637,10 @@ TEST(kprobes)
 	ASSERT_TRUE(add_probe("r:" GROUP "/returns mkvm_handle_cpuid"));
 	snprintf(text, sizeof(text), "p:" GROUP "/exits %s", exits);
 	ASSERT_TRUE(add_probe(text));
-	ASSERT_TRUE(put(TRACEFS "/events/" GROUP "/enable", "1"));
+	ASSERT_TRUE(file_put(TRACEFS "/events/" GROUP "/enable", "1"));
 	run_busy_guest(vcpu, 320);
 	expect_running(&s);
-	ASSERT_TRUE(put(TRACEFS "/events/" GROUP "/enable", "0"));
+	ASSERT_TRUE(file_put(TRACEFS "/events/" GROUP "/enable", "0"));
 	EXPECT_EQ(320, probe_hits("cpuids"));
 	EXPECT_EQ(320, probe_hits("returns"));
 	/* CPUID, OUT, HLT; the spinner leaves for interrupts. */
@@ -733,17 +721,17 @@ TEST(function_tracer)
 	vcpu = busy_guest();
 	s = start_spinner(last_cpu());
 	ASSERT_EQ(0, mkdir(INSTANCE, 0700));
-	ASSERT_TRUE(put(INSTANCE "/set_ftrace_filter", module_filter()));
+	ASSERT_TRUE(file_put(INSTANCE "/set_ftrace_filter", module_filter()));
 	for (i = 0; i < 2; i++) {
 		/* Switched on and off while guests are in it. */
-		ASSERT_TRUE(put(INSTANCE "/trace", "\n"));
-		ASSERT_TRUE(put(INSTANCE "/current_tracer", "function"));
+		ASSERT_TRUE(file_put(INSTANCE "/trace", "\n"));
+		ASSERT_TRUE(file_put(INSTANCE "/current_tracer", "function"));
 		run_busy_guest(vcpu, 640);
 		expect_running(&s);
-		ASSERT_TRUE(put(INSTANCE "/tracing_on", "0"));
+		ASSERT_TRUE(file_put(INSTANCE "/tracing_on", "0"));
 		EXPECT_TRUE(trace_holds(INSTANCE, run_function()));
-		ASSERT_TRUE(put(INSTANCE "/tracing_on", "1"));
-		ASSERT_TRUE(put(INSTANCE "/current_tracer", "nop"));
+		ASSERT_TRUE(file_put(INSTANCE "/tracing_on", "1"));
+		ASSERT_TRUE(file_put(INSTANCE "/current_tracer", "nop"));
 		run_busy_guest(vcpu, 320);
 	}
 	end_spinner(&s);
@@ -762,19 +750,19 @@ TEST(function_graph_tracer)
 		SKIP(return, "no function tracer");
 	reset_tracing();
 	vcpu = busy_guest();
-	ASSERT_TRUE(put(TRACEFS "/set_ftrace_filter", module_filter()));
+	ASSERT_TRUE(file_put(TRACEFS "/set_ftrace_filter", module_filter()));
 	s = start_spinner(last_cpu());
-	if (!put(TRACEFS "/current_tracer", "function_graph")) {
+	if (!file_put(TRACEFS "/current_tracer", "function_graph")) {
 		end_spinner(&s);
 		reset_tracing();
 		SKIP(return, "no graph tracer");
 	}
 	run_busy_guest(vcpu, 320);
 	expect_running(&s);
-	ASSERT_TRUE(put(TRACEFS "/tracing_on", "0"));
+	ASSERT_TRUE(file_put(TRACEFS "/tracing_on", "0"));
 	EXPECT_TRUE(trace_holds(TRACEFS, run_function()));
-	ASSERT_TRUE(put(TRACEFS "/trace", "\n"));
-	ASSERT_TRUE(put(TRACEFS "/tracing_on", "1"));
+	ASSERT_TRUE(file_put(TRACEFS "/trace", "\n"));
+	ASSERT_TRUE(file_put(TRACEFS "/tracing_on", "1"));
 	end_spinner(&s);
 	reset_tracing();
 	run_busy_guest(vcpu, 320);
@@ -810,12 +798,12 @@ TEST(function_tracer_of_kernel)
 		if (write(fd, filters[i], strlen(filters[i])) < 0)
 			ASSERT_LT(2, i);
 	close(fd);
-	ASSERT_TRUE(put(INSTANCE "/current_tracer", "function"));
+	ASSERT_TRUE(file_put(INSTANCE "/current_tracer", "function"));
 	run_busy_guest(vcpu, 640);
 	expect_running(&s);
-	ASSERT_TRUE(put(INSTANCE "/tracing_on", "0"));
+	ASSERT_TRUE(file_put(INSTANCE "/tracing_on", "0"));
 	EXPECT_TRUE(trace_holds(INSTANCE, "irq"));
-	ASSERT_TRUE(put(INSTANCE "/current_tracer", "nop"));
+	ASSERT_TRUE(file_put(INSTANCE "/current_tracer", "nop"));
 	end_spinner(&s);
 	reset_tracing();
 	vm_destroy(vcpu->vm);

@@ -90,26 +90,6 @@ void mkvm_queue_exception(struct mkvm_vcpu *vcpu, u8 vector)
 }
 
 /**
- * mkvm_queue_machine_check() - raise #MC
- * @vcpu: the vCPU
- *
- * It belongs to no instruction: an interrupt or NMI whose delivery is not complete waits again.
- */
-void mkvm_queue_machine_check(struct mkvm_vcpu *vcpu)
-{
-	struct mkvm_event *event = &vcpu->arch.event;
-
-	if (event->type == MKVM_EVENT_NMI) {
-		vcpu->arch.nmi_pending++;
-	} else if (event->type == MKVM_EVENT_EXTINT && !vcpu->arch.irq_pending) {
-		vcpu->arch.irq_pending = true;
-		vcpu->arch.irq_vector = event->vector;
-	}
-	mkvm_queue(vcpu, X86_TRAP_MC, false, 0);
-	mkvm_make_request(vcpu, MKVM_REQ_EVENT);
-}
-
-/**
  * mkvm_queue_exception_e() - raise an exception with an error code
  * @vcpu: the vCPU
  * @vector: X86_TRAP_*
@@ -173,25 +153,47 @@ bool mkvm_irq_ready(struct mkvm_vcpu *vcpu)
 	       mkvm_irq_open(vcpu);
 }
 
+/* An interrupt or NMI on its way waits again. An interrupt that userspace gave since has its place. */
+static void mkvm_wait_again(struct mkvm_vcpu *vcpu)
+{
+	struct mkvm_event *event = &vcpu->arch.event;
+
+	if (event->type == MKVM_EVENT_NMI)
+		vcpu->arch.nmi_pending++;
+	else if (event->type != MKVM_EVENT_EXTINT)
+		return;
+	else if (!vcpu->arch.irq_pending)
+		mkvm_set_irq(vcpu, event->vector);
+	event->type = MKVM_EVENT_NONE;
+}
+
 /*
  * An event that was to be delivered at once, and that userspace has made undeliverable since, waits
  * again: the CPU refuses to enter the guest with it.
  */
 static void mkvm_put_back(struct mkvm_vcpu *vcpu)
 {
-	struct mkvm_event *event = &vcpu->arch.event;
+	u8 type = vcpu->arch.event.type;
 
-	if (event->type == MKVM_EVENT_EXTINT && !mkvm_irq_open(vcpu)) {
-		mkvm_set_irq(vcpu, event->vector);
-		event->type = MKVM_EVENT_NONE;
-	} else if (event->type == MKVM_EVENT_NMI) {
-		/* Blocked by itself, as a saved state may say. */
+	/* Blocked by itself, as a saved state may say. */
+	if (type == MKVM_EVENT_NMI)
 		mkvm_reg_write(vcpu, MKVM_REG_BLOCKED, mkvm_blocked(vcpu) & ~MKVM_BLOCKED_NMI);
-		if (!mkvm_nmi_open(vcpu)) {
-			vcpu->arch.nmi_pending++;
-			event->type = MKVM_EVENT_NONE;
-		}
-	}
+	if ((type == MKVM_EVENT_NMI && !mkvm_nmi_open(vcpu)) ||
+	    (type == MKVM_EVENT_EXTINT && !mkvm_irq_open(vcpu)))
+		mkvm_wait_again(vcpu);
+}
+
+/**
+ * mkvm_queue_machine_check() - raise #MC
+ * @vcpu: the vCPU
+ *
+ * It belongs to no instruction: an interrupt or NMI whose delivery is not complete waits again.
+ */
+void mkvm_queue_machine_check(struct mkvm_vcpu *vcpu)
+{
+	mkvm_wait_again(vcpu);
+	mkvm_queue(vcpu, X86_TRAP_MC, false, 0);
+	mkvm_make_request(vcpu, MKVM_REQ_EVENT);
 }
 
 static void mkvm_queue_waiting(struct mkvm_vcpu *vcpu)

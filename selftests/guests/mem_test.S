@@ -2,13 +2,6 @@
 #include "lib/guest.h"
 
 	.code64
-/* RDI: address. A read to RAX, then HLT; and so on. */
-GUEST guest_reader
-1:	mov	(%rdi), %rax
-	hlt
-	jmp	1b
-GUEST_END guest_reader
-
 GUEST guest_writer
 1:	mov	%rax, (%rdi)
 	hlt
@@ -24,15 +17,6 @@ GUEST guest_scan
 	loop	1b
 	hlt
 GUEST_END guest_scan
-
-/* RDI: address. Copies (RDI) to (RSI) until it is all ones, then halts. */
-GUEST guest_echo
-1:	mov	(%rdi), %rax
-	mov	%rax, (%rsi)
-	inc	%rax
-	jnz	1b
-	hlt
-GUEST_END guest_echo
 
 /* Writes RAX into RCX pages from RDI on, 8 bytes in each. */
 GUEST guest_fill

@@ -8,22 +8,10 @@
 #include <unistd.h>
 
 #include "lib/fault.h"
+#include "lib/file.h"
 #include "lib/vm.h"
 
 #define DEBUGFS		"/sys/kernel/debug/"
-
-/* Write a file as a whole. */
-static bool put_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool ok;
-
-	if (fd < 0)
-		return false;
-	ok = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-	close(fd);
-	return ok;
-}
 
 int faults_open(void)
 {
@@ -52,7 +40,7 @@ bool faults_init(void)
 		return false;
 	close(fd);
 	for (i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
-		TEST_CHECK(put_text(settings[i].path, settings[i].text), "cannot write %s",
+		TEST_CHECK(file_put(settings[i].path, settings[i].text), "cannot write %s",
 			   settings[i].path);
 	return true;
 }

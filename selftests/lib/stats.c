@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The module's debugfs statistics and trace events; see stats.h. */
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/file.h"
 #include "lib/stats.h"
 #include "lib/vendor.h"
 
@@ -19,6 +21,11 @@
 bool stats_available(void)
 {
 	return test_device_is_minikvm();
+}
+
+int vms_now(void)
+{
+	return dir_count(test_device_is_minikvm() ? DEBUGFS "/minikvm" : DEBUGFS "/kvm", DT_DIR);
 }
 
 /* The vCPU's exits file, one line "NAME COUNT" for each reason. */
@@ -120,22 +127,6 @@ struct test_trace {
 	FILE *pipe;
 };
 
-/* Write a string to a file of the instance. */
-static bool trace_write(struct test_trace *t, const char *file, const char *s)
-{
-	char path[256];
-	bool ok;
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/%s", t->dir, file);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	ok = write(fd, s, strlen(s)) == (ssize_t)strlen(s);
-	close(fd);
-	return ok;
-}
-
 struct test_trace *trace_open(void)
 {
 	struct test_trace *t = calloc(1, sizeof(*t));
@@ -174,7 +165,7 @@ void trace_enable(struct test_trace *t, const char *event, bool on)
 	char file[128];
 
 	snprintf(file, sizeof(file), "events/%s/enable", event);
-	TEST_CHECK(trace_write(t, file, on ? "1" : "0"),
+	TEST_CHECK(dir_put(t->dir, file, on ? "1" : "0"),
 		   "cannot switch %s in %s", file, t->dir);
 }
 

@@ -11,6 +11,9 @@
 /* Has this device the statistics (that is: is it minikvm)? */
 bool stats_available(void);
 
+/* VMs that there are, of all processes; -1: debugfs does not tell. */
+int vms_now(void);
+
 /* Exits that tests count, by what the guest did. */
 enum stats_exit {
 	STATS_IO,
