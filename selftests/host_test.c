@@ -927,7 +927,7 @@ static void look_at_tsc_aux(struct place *p)
 	while (next_round(p)) {
 		call(p);
 		TEST_CHECK(syscall(SYS_getcpu, &cpu, &node, NULL) == 0, "getcpu");
-		TEST_EQ(p->cpu, cpu, "CPU");
+		TEST_EQ(test_cpu(p->cpu), cpu, "CPU");
 		__rdtscp(&aux);
 		TEST_EQ(node << 12 | cpu, aux, "RDTSCP, round %d", p->round);
 		if (!has_rdpid)

@@ -449,7 +449,7 @@ static struct times read_cpu_times(int cpu)
 	char line[256], name[16];
 
 	TEST_CHECK(f, "cannot read /proc/stat");
-	snprintf(name, sizeof(name), "cpu%d ", cpu);
+	snprintf(name, sizeof(name), "cpu%d ", test_cpu(cpu));
 	while (fgets(line, sizeof(line), f))
 		if (!strncmp(line, name, strlen(name)))
 			sscanf(line, "%*s %lu %*u %lu %*u %*u %*u %*u %*u %lu",

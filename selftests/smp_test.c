@@ -415,7 +415,7 @@ TEST(handed_from_thread_to_thread)
 	for (i = 0; i < 20; i++) {
 		/* From its start: it may have ended before it could be moved. */
 		CPU_ZERO(&set);
-		CPU_SET(i % cpus, &set);
+		CPU_SET(test_cpu(i % cpus), &set);
 		ASSERT_EQ(0, pthread_attr_setaffinity_np(&attr, sizeof(set), &set));
 		ASSERT_EQ(0, pthread_create(&thread, &attr, one_exit_thread,
 					    vcpu));
@@ -475,19 +475,26 @@ TEST(ioctl_waits_for_run)
 	vm_destroy(vm);
 }
 
-/* NMIs that the host's CPU has taken. */
-static uint64_t host_nmis(int cpu)
+/* NMIs that one of the test's CPUs has taken. All CPUs are online: each has a column. */
+static uint64_t host_nmis(int n)
 {
 	FILE *f = fopen("/proc/interrupts", "r");
-	unsigned long count[2] = { 0 };
-	char line[512];
+	uint64_t count = 0;
+	char line[512], *at;
+	int cpu;
 
 	TEST_CHECK(f, "cannot read /proc/interrupts");
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, " NMI: %lu %lu", &count[0], &count[1]) == 2)
-			break;
+	while (fgets(line, sizeof(line), f)) {
+		at = strstr(line, "NMI:");
+		if (!at)
+			continue;
+		at += strlen("NMI:");
+		for (cpu = 0; cpu <= test_cpu(n); cpu++)
+			count = strtoull(at, &at, 10);
+		break;
+	}
 	fclose(f);
-	return count[cpu];
+	return count;
 }
 
 /* An NMI for the host that arrives while the guest runs: the host's handler gets it. */

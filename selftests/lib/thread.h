@@ -6,11 +6,14 @@
 #include <pthread.h>
 #include <stdint.h>
 
-/* How many CPUs are online. */
+/* How many CPUs the test may use: those that it was started on. */
 int test_cpus(void);
 
-/* Let a thread run on @cpu only; returns when it does, or will. */
-void thread_move(pthread_t thread, int cpu);
+/* The kernel's number of one of them; @n counts from 0. */
+int test_cpu(int n);
+
+/* Let a thread run on the @n-th of them only; returns when it does, or will. */
+void thread_move(pthread_t thread, int n);
 
 /* Sleep; a signal makes it shorter. */
 void sleep_us(long us);

@@ -45,6 +45,8 @@ DEBUG_SLOWER = 4
 STOCK_KVM = {"svm": "kvm_amd", "vmx": "kvm_intel"}
 # QEMU runs each CPU in a thread of its own, Bochs all of them in one.
 CPUS_ARE_THREADS = {"svm"}
+# These threads write the flags of CPU 0, guest mode among them, whenever they load an FPU state: where tests
+# run on more than one CPU they get others (Documentation/testing.rst, "Both vendors").
 
 KEYS = {"tests", "script", "machine", "cpu", "cpus", "memory", "kernel", "append", "mitigations", "modules", "timeout",
         "allow_splat", "carry_modules", "files", "check", "kernels",
@@ -107,9 +109,20 @@ class Boot:
         return self.one("module", "audit" if self.kernel == DEBUG else "")
 
     @property
+    def cpus(self) -> int:
+        """How many CPUs the tests, or the script, have."""
+        return int(self.one("cpus", "1"))
+
+    @property
+    def spares_cpu_0(self) -> bool:
+        """Tell whether the machine has one CPU more, the first, on which no test runs."""
+        return ("tests" in self.keys and self.cpus > 1 and self.machine in CPUS_ARE_THREADS
+                and self.one("turns") != "yes")
+
+    @property
     def cores(self) -> int:
         """How many cores of this computer it keeps busy."""
-        return int(self.one("cpus", "1")) if self.machine in CPUS_ARE_THREADS else 1
+        return self.cpus if self.machine in CPUS_ARE_THREADS else 1
 
     def due(self, patterns: list[str], long: bool) -> bool:
         """Tell whether it is time for it."""
@@ -134,7 +147,7 @@ class Boot:
 
     def options(self) -> list[str]:
         """Return the arguments for testvm that make the machine."""
-        options = ["--machine", self.machine, "--kernel", self.kernel, "--cpus", self.one("cpus", "1")]
+        options = ["--machine", self.machine, "--kernel", self.kernel, "--cpus", str(self.cpus + self.spares_cpu_0)]
         for key in ("cpu", "memory", "append", "mitigations", "kernels"):
             if key in self.keys:
                 options.append(f"--{key}={self.one(key)}")
@@ -191,6 +204,10 @@ class Boot:
                 options += ["--file", f"{path}:/selftests/{path.name}"]
         options += ["--file", f"{plan}:/selftests/list", "--file", f"{TESTVM}/guest/run-list:/selftests/run-list",
                     "--script", f"{TESTVM}/guest/run-list"]
+        if self.spares_cpu_0:
+            cpus = plan.with_suffix(".cpus")
+            cpus.write_text(f"1-{self.cpus}\n", encoding="ascii")
+            options += ["--file", f"{cpus}:/selftests/cpus"]
         names = [*before, *[program.name for program in checks + programs], *after]
         return ListJob(self.full_name, RESULTS, self.cores, options, self.prefix, names)
 
