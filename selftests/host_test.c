@@ -243,11 +243,19 @@ static void look_from(enum where where, int cpus, void (*look)(struct place *p))
 	pthread_t vmm_of[MAX_CPUS], thread[MAX_CPUS];
 	pid_t pid[MAX_CPUS];
 	struct shared *shared;
+	sigset_t set;
 	int i;
 
 	/* Here, because a skip of the fixture's setup does not skip the test. */
 	if (test_cpus() < cpus)
 		TEST_SKIP("one CPU only");
+	/*
+	 * An observer may end while pthread_create() has signals blocked: SIGCHLD, which is ignored
+	 * otherwise, would go to another thread and end its KVM_RUN.
+	 */
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	TEST_CHECK(!pthread_sigmask(SIG_BLOCK, &set, NULL), "sigmask");
 	shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	TEST_CHECK(shared != MAP_FAILED, "mmap");

@@ -140,7 +140,7 @@ class Options(unittest.TestCase):
     def test_programs(self) -> None:
         job = boot("tests=*\ncpus=2\nkernel=6.12-cloud\nmemory=1024\ncheck=! grep -q 'a b' /file\n").job(PROGRAMS)
         args = self.arguments(job)
-        self.assertEqual((2, "6.12-cloud", 1024), (args.cpus, args.kernel, args.memory))
+        self.assertEqual((3, "6.12-cloud", 1024), (args.cpus, args.kernel, args.memory))
         self.assertEqual(300 + 3 * (60 + 90), args.timeout)
         self.assertEqual("svm/some", job.prefix)
         self.assertEqual(["load", "check", "hello_test", "mem_test", "unload"], job.waiting)
@@ -149,6 +149,19 @@ class Options(unittest.TestCase):
         self.assertEqual(["check 60 sh /selftests/run-list check '! grep -q '\"'\"'a b'\"'\"' /file'",
                           "hello_test 60 hello_test", "mem_test 90 mem_test"],
                          Path(plan).read_text(encoding="utf-8").splitlines())
+
+    def test_spared_cpu(self) -> None:
+        """The first of several CPUs that are threads is not the tests'."""
+        for file, name, cpus, own in (("tests=*\ncpus=2\n", "svm/some", 3, "1-2"),
+                                      ("tests=*\n", "svm/some", 1, None),
+                                      ("tests=*\ncpus=2\nturns=yes\n", "svm/some", 2, None),
+                                      ("tests=*\ncpus=2\nmachine=vmx\n", "svm/some", 2, None),
+                                      ("tests=*\ncpus=2\n", "vmx/some", 2, None),
+                                      ("script=x.sh\ncpus=2\n", "svm/some", 2, None)):
+            args = self.arguments(boot(file, name).job(PROGRAMS))
+            self.assertEqual(cpus, args.cpus, (file, name))
+            lists = [name.partition(":")[0] for name in args.file if name.endswith(":/selftests/cpus")]
+            self.assertEqual([own] if own else [], [Path(path).read_text(encoding="ascii").strip() for path in lists])
 
     def test_reference(self) -> None:
         for machine, module in boots.STOCK_KVM.items():
