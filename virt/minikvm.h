@@ -276,6 +276,13 @@ int mkvm_ioctl_coalesced(struct mkvm *vm, const struct kvm_coalesced_mmio_zone _
 bool mkvm_coalesce_slow(struct mkvm *vm, bool pio, u64 addr, const void *data,
 			unsigned int len);
 
+/** mkvm_coalesces() - has the VM zones of which writes go into a ring?
+ * @vm: the VM */
+static inline bool mkvm_coalesces(struct mkvm *vm)
+{
+	return rcu_access_pointer(vm->coalesced.zones);
+}
+
 /**
  * mkvm_coalesce() - put a write into the ring, if it belongs there
  * @vm: the VM
@@ -291,8 +298,7 @@ static inline bool mkvm_coalesce(struct mkvm *vm, bool pio, u64 addr, const void
 				 unsigned int len)
 {
 	/* Most VMs have no zones. */
-	return unlikely(rcu_access_pointer(vm->coalesced.zones)) &&
-	       mkvm_coalesce_slow(vm, pio, addr, data, len);
+	return unlikely(mkvm_coalesces(vm)) && mkvm_coalesce_slow(vm, pio, addr, data, len);
 }
 
 /* notifier.c */

@@ -150,11 +150,10 @@ int emul_write(struct emul_ctx *c, u64 la, const void *data, unsigned int size)
  */
 u64 emul_ea(const struct emul_ctx *c)
 {
-	u64 ea = x86_insn_ea(c->insn, c->e->cpu);
-
 	if (c->rsp_moved && c->insn->mem.base == X86_GPR_RSP)
-		ea = (ea + c->rsp_moved) & emul_mask(c->insn->addr_size);
-	return ea;
+		return (x86_insn_ea(c->insn, c->e->cpu) + c->rsp_moved) &
+		       emul_mask(c->insn->addr_size);
+	return x86_insn_ea(c->insn, c->e->cpu);
 }
 
 /**

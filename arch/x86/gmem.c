@@ -217,25 +217,16 @@ static const struct x86_cpu_ops mkvm_cpu_ops = {
 };
 
 /**
- * mkvm_x86_cpu_in_mode() - mkvm_x86_cpu() where the mode is known, from an instruction that is kept
- * @vcpu: the vCPU, loaded
+ * mkvm_x86_cpu_init() - what decoder and emulator are told about a vCPU and never changes
+ * @vcpu: the vCPU
  * @cpu: result; refers to @vcpu
- * @mode: its code size
  */
-void mkvm_x86_cpu_in_mode(struct mkvm_vcpu *vcpu, struct x86_cpu *cpu, enum x86_mode mode)
+void mkvm_x86_cpu_init(struct mkvm_vcpu *vcpu, struct x86_cpu *cpu)
 {
-	bool vm86 = mkvm_rflags(vcpu) & X86_EFLAGS_VM;
-
-	*cpu = (struct x86_cpu){
-		.ops = &mkvm_cpu_ops,
-		.priv = vcpu,
-		.mode = mode,
-		/* All but RSP are always up to date there. */
-		.gpr = (u64 *)vcpu->arch.regs,
-		.rip = mkvm_rip(vcpu),
-		.prot = mkvm_is_protmode(vcpu) && !vm86,
-		.la57 = vcpu->arch.cr4 & X86_CR4_LA57,
-	};
+	cpu->ops = &mkvm_cpu_ops;
+	cpu->priv = vcpu;
+	/* All but RSP are always up to date there. */
+	cpu->gpr = (u64 *)vcpu->arch.regs;
 }
 
 /**
@@ -245,6 +236,9 @@ void mkvm_x86_cpu_in_mode(struct mkvm_vcpu *vcpu, struct x86_cpu *cpu, enum x86_
  */
 void mkvm_x86_cpu(struct mkvm_vcpu *vcpu, struct x86_cpu *cpu)
 {
+	mkvm_x86_cpu_init(vcpu, cpu);
+	mkvm_rip(vcpu);
+	mkvm_rflags(vcpu);
 	mkvm_x86_cpu_in_mode(vcpu, cpu, X86_MODE_16);
 	if (mkvm_is_64bit(vcpu))
 		cpu->mode = X86_MODE_64;

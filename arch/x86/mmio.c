@@ -343,13 +343,16 @@ static void mkvm_trace_access(struct mkvm_vcpu *vcpu, bool write, const struct m
 		trace_mkvm_mmio(vcpu, write, a->addr, a->len, a->value);
 }
 
-/* Ask userspace for an access. What is in the run struct is not looked at again, but for the data. */
+/*
+ * Ask userspace for an access; RIP is cached, since there is an instruction. What is in the run struct is not
+ * looked at again, but for the data.
+ */
 static mkvm_run_t mkvm_access_to_user(struct mkvm_vcpu *vcpu, const struct mkvm_access *a,
 				      bool write, mkvm_run_t (*complete)(struct mkvm_vcpu *vcpu))
 {
 	struct kvm_run *run = vcpu->run;
 
-	vcpu->arch.mmio.rip = mkvm_rip(vcpu);
+	vcpu->arch.mmio.rip = vcpu->arch.regs[MKVM_REG_RIP];
 	vcpu->arch.complete = complete;
 	if (a->pio) {
 		memcpy(vcpu->arch.pio_data, &a->value, sizeof(a->value));
@@ -383,8 +386,8 @@ static mkvm_run_t mkvm_complete_write(struct mkvm_vcpu *vcpu)
 	return mkvm_moved(vcpu) ? MKVM_RUN_GUEST : mkvm_next_write(vcpu);
 }
 
-/* Hand the next collected write to userspace, or into the ring of coalesced ones. */
-static mkvm_run_t mkvm_next_write(struct mkvm_vcpu *vcpu)
+/* There is a tracer, or a ring, that may want to see a write before userspace. */
+static noinline mkvm_run_t mkvm_next_write_seen(struct mkvm_vcpu *vcpu)
 {
 	struct mkvm_mmio *mmio = &vcpu->arch.mmio;
 
@@ -396,6 +399,20 @@ static mkvm_run_t mkvm_next_write(struct mkvm_vcpu *vcpu)
 			return mkvm_access_to_user(vcpu, a, true, mkvm_complete_write);
 	}
 	return MKVM_RUN_GUEST;
+}
+
+/* Hand the next collected write to userspace, or into the ring of coalesced ones. */
+static mkvm_run_t mkvm_next_write(struct mkvm_vcpu *vcpu)
+{
+	struct mkvm_mmio *mmio = &vcpu->arch.mmio;
+
+	if (mmio->cur_write == mmio->nr_writes)
+		return MKVM_RUN_GUEST;
+	if (trace_mkvm_mmio_enabled() || trace_mkvm_pio_enabled() ||
+	    unlikely(mkvm_coalesces(vcpu->vm)))
+		return mkvm_next_write_seen(vcpu);
+	return mkvm_access_to_user(vcpu, &mmio->writes[mmio->cur_write], true,
+				   mkvm_complete_write);
 }
 
 /* --- The instruction ------------------------------------------------------------------------------ */
@@ -464,6 +481,11 @@ static int mkvm_begin(struct mkvm_vcpu *vcpu)
 	return r;
 }
 
+static noinline void mkvm_block_by_mov_ss(struct mkvm_vcpu *vcpu)
+{
+	mkvm_reg_write(vcpu, MKVM_REG_BLOCKED, mkvm_blocked(vcpu) | MKVM_BLOCKED_MOV_SS);
+}
+
 /* With what is known of its reads. vm->srcu is held. Return: as x86_emulate(). */
 static int mkvm_execute(struct mkvm_vcpu *vcpu)
 {
@@ -474,8 +496,8 @@ static int mkvm_execute(struct mkvm_vcpu *vcpu)
 	mmio->nr_writes = 0;
 	mmio->cur_write = 0;
 	r = x86_emulate(&mmio->emul, mmio->insn, &mmio->fault);
-	if (!r && x86_insn_loads_ss(mmio->insn))
-		mkvm_reg_write(vcpu, MKVM_REG_BLOCKED, mkvm_blocked(vcpu) | MKVM_BLOCKED_MOV_SS);
+	if (!r && unlikely(x86_insn_loads_ss(mmio->insn)))
+		mkvm_block_by_mov_ss(vcpu);
 	return r;
 }
 
@@ -484,9 +506,9 @@ static mkvm_run_t mkvm_executed(struct mkvm_vcpu *vcpu, int r)
 {
 	struct mkvm_mmio *mmio = &vcpu->arch.mmio;
 
-	switch (r) {
-	case 0:
+	if (likely(!r))
 		return mkvm_next_write(vcpu);
+	switch (r) {
 	case MKVM_NEED_USER:
 		return mkvm_access_to_user(vcpu, &mmio->reads[mmio->nr_reads], false,
 					   mkvm_complete_read);
@@ -508,6 +530,8 @@ static mkvm_run_t mkvm_complete_read(struct mkvm_vcpu *vcpu)
 	mkvm_run_t ret;
 	int idx;
 
+	/* One address, instead of an index that is multiplied again for each member. */
+	OPTIMIZER_HIDE_VAR(a);
 	/* Userspace has moved the vCPU away from the instruction. */
 	if (mkvm_moved(vcpu))
 		return MKVM_RUN_GUEST;
@@ -538,6 +562,7 @@ void mkvm_mmio_init(struct mkvm_vcpu *vcpu)
 {
 	vcpu->arch.mmio.emul.ops = &mkvm_emul_ops;
 	vcpu->arch.mmio.emul.cpu = &vcpu->arch.mmio.cpu;
+	mkvm_x86_cpu_init(vcpu, &vcpu->arch.mmio.cpu);
 }
 
 /**

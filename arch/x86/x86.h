@@ -158,7 +158,24 @@ int mkvm_read_gva(struct mkvm_vcpu *vcpu, u64 gva, u32 access, void *data,
 int mkvm_write_gva(struct mkvm_vcpu *vcpu, u64 gva, const void *data, unsigned int len,
 		   struct x86_fault *fault);
 void mkvm_x86_cpu(struct mkvm_vcpu *vcpu, struct x86_cpu *cpu);
-void mkvm_x86_cpu_in_mode(struct mkvm_vcpu *vcpu, struct x86_cpu *cpu, enum x86_mode mode);
+void mkvm_x86_cpu_init(struct mkvm_vcpu *vcpu, struct x86_cpu *cpu);
+
+/**
+ * mkvm_x86_cpu_in_mode() - mkvm_x86_cpu() where the mode is known, from an instruction that is kept
+ * @vcpu: the vCPU, loaded, with RIP and RFLAGS cached
+ * @cpu: result, after mkvm_x86_cpu_init()
+ * @mode: its code size
+ */
+static inline void mkvm_x86_cpu_in_mode(struct mkvm_vcpu *vcpu, struct x86_cpu *cpu,
+					enum x86_mode mode)
+{
+	const struct mkvm_vcpu_arch *arch = &vcpu->arch;
+
+	cpu->mode = mode;
+	cpu->rip = arch->regs[MKVM_REG_RIP];
+	cpu->prot = mkvm_is_protmode(vcpu) && !(arch->regs[MKVM_REG_RFLAGS] & X86_EFLAGS_VM);
+	cpu->la57 = arch->cr4 & X86_CR4_LA57;
+}
 
 /* --- fetch.c: the instruction at RIP ------------------------------------------ */
 const struct x86_insn *mkvm_fetch_kept(struct mkvm_vcpu *vcpu);

@@ -80,37 +80,38 @@ static void vmx_cache_mode(struct mkvm_vcpu *vcpu)
 	vcpu->arch.regs_avail |= BIT(MKVM_REG_CS_AR) | BIT(MKVM_REG_SS_AR);
 }
 
+/* And who asks for the page tables, for both: they are about to be walked. */
+static void vmx_cache_cr3(struct mkvm_vcpu *vcpu)
+{
+	vcpu->arch.regs[MKVM_REG_CR3] = vmcs_readl(GUEST_CR3);
+	vcpu->arch.regs_avail |= BIT(MKVM_REG_CR3);
+	if (!(vcpu->arch.regs_avail & BIT(MKVM_REG_CS_AR)))
+		vmx_cache_mode(vcpu);
+}
+
+static noinline void vmx_cache_one(struct mkvm_vcpu *vcpu, unsigned int nr)
+{
+	if (nr == MKVM_STATE_PDPTRS)
+		vmx_read_pdptrs(vcpu->arch.pdptrs);
+	else
+		vcpu->arch.regs[nr] = vmcs_readl(vmx_reg_fields[nr]);
+	vcpu->arch.regs_avail |= BIT(nr);
+}
+
 /** vmx_cache_reg() - see struct mkvm_x86_ops
  * @vcpu: the vCPU
  * @nr: enum mkvm_reg from RSP on (the others are always up to date), or MKVM_STATE_PDPTRS */
 void vmx_cache_reg(struct mkvm_vcpu *vcpu, unsigned int nr)
 {
-	unsigned long *regs = vcpu->arch.regs;
-
 	/* None of them has been changed since the exit, and this is one of them. */
-	if (BIT(nr) & VMX_COMMON_REGS && !(vcpu->arch.regs_avail & VMX_COMMON_REGS)) {
+	if (BIT(nr) & VMX_COMMON_REGS && !(vcpu->arch.regs_avail & VMX_COMMON_REGS))
 		vmx_cache_common_regs(vcpu);
-		return;
-	}
-	switch (nr) {
-	case MKVM_REG_CS_AR:
-	case MKVM_REG_SS_AR:
+	else if (nr == MKVM_REG_CR3)
+		vmx_cache_cr3(vcpu);
+	else if (nr == MKVM_REG_CS_AR || nr == MKVM_REG_SS_AR)
 		vmx_cache_mode(vcpu);
-		return;
-	case MKVM_REG_CR3:
-		/* And who asks for the page tables, for both: they are about to be walked. */
-		regs[MKVM_REG_CR3] = vmcs_readl(GUEST_CR3);
-		if (!(vcpu->arch.regs_avail & BIT(MKVM_REG_CS_AR)))
-			vmx_cache_mode(vcpu);
-		break;
-	case MKVM_STATE_PDPTRS:
-		vmx_read_pdptrs(vcpu->arch.pdptrs);
-		break;
-	default:
-		regs[nr] = vmcs_readl(vmx_reg_fields[nr]);
-		break;
-	}
-	vcpu->arch.regs_avail |= BIT(nr);
+	else
+		vmx_cache_one(vcpu, nr);
 }
 
 /*

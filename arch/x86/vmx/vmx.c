@@ -9,13 +9,7 @@
 
 /* VMXON region of each CPU: the CPU owns it while in VMX operation. */
 static DEFINE_PER_CPU(struct page *, vmxon_region);
-static DEFINE_PER_CPU(bool, vmx_on);
-
-/** vmx_cpu_is_on() - is this CPU in VMX operation because of us? */
-bool vmx_cpu_is_on(void)
-{
-	return this_cpu_read(vmx_on);
-}
+DEFINE_PER_CPU(bool, vmx_on);
 
 /* --- Load and unload ---------------------------------------------------------------------- */
 

@@ -120,7 +120,14 @@ static inline struct vmx_vcpu *to_vmx(struct mkvm_vcpu *vcpu)
 int vmx_check_caps(void);
 
 /* vmx.c */
-bool vmx_cpu_is_on(void);
+DECLARE_PER_CPU(bool, vmx_on);
+
+/** vmx_cpu_is_on() - is this CPU in VMX operation because of us? */
+static inline bool vmx_cpu_is_on(void)
+{
+	return this_cpu_read(vmx_on);
+}
+
 
 /* vmcs.c */
 int vmx_vmcs_setup(void);
