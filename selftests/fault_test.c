@@ -9,6 +9,7 @@
  * That no memory is left behind is what kmemleak says afterwards (tools/testvm/guest/run-list).
  */
 #include <dirent.h>
+#include <sys/eventfd.h>
 #include <sys/syscall.h>
 
 #include "abi.h"
@@ -23,12 +24,15 @@
 #define MOST_FAULTS	5000
 
 static int fail_nth = -1;
+/* What KVM_IOEVENTFD is given. */
+static int bell;
 
 static void need_faults(void)
 {
 	if (!faults_init())
 		TEST_SKIP("this kernel has no fault injection");
 	fail_nth = faults_open();
+	bell = eventfd(0, EFD_CLOEXEC);
 }
 
 /* What a step that failed may not leave behind. */
@@ -85,6 +89,7 @@ union any_arg {
 	struct kvm_xcrs xcrs;
 	struct kvm_translation translation;
 	struct kvm_coalesced_mmio_zone zone;
+	struct kvm_ioeventfd bell;
 	struct kvm_msr_filter filter;
 	struct {
 		struct kvm_signal_mask head;
@@ -342,6 +347,7 @@ static const struct simple {
 	SIMPLE(DEV, KVM_GET_MSRS),
 	SIMPLE(VM, KVM_REGISTER_COALESCED_MMIO),
 	SIMPLE(VM, KVM_UNREGISTER_COALESCED_MMIO),
+	SIMPLE(VM, KVM_IOEVENTFD),
 	SIMPLE(VM, KVM_X86_SET_MSR_FILTER),
 	SIMPLE(VM, KVM_ENABLE_CAP),
 	/* Each SET takes what the GET before it gave. */
@@ -371,6 +377,8 @@ static uint8_t filter_bits[KVM_MSR_FILTER_MAX_BITMAP_SIZE];
 /* The argument of a row that does not take what the row before it gave. */
 static void set_argument(const struct machine *m, unsigned long request)
 {
+	static unsigned int bells;
+
 	switch (request) {
 	case KVM_GET_EMULATED_CPUID:
 		memset(&any, 0, sizeof(any));
@@ -389,6 +397,11 @@ static void set_argument(const struct machine *m, unsigned long request)
 		break;
 	case KVM_REGISTER_COALESCED_MMIO:
 		any.zone = (struct kvm_coalesced_mmio_zone){ .addr = MACHINE_HOLE, .size = 8 };
+		break;
+	case KVM_IOEVENTFD:
+		/* Another address each time: one that a fault did not stop is there. */
+		any.bell = (struct kvm_ioeventfd){ .addr = MACHINE_HOLE + 4 * bells++, .len = 4,
+						   .fd = bell };
 		break;
 	case KVM_X86_SET_MSR_FILTER:
 		any.filter = (struct kvm_msr_filter){

@@ -27,6 +27,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 
@@ -388,6 +389,22 @@ static void make_zone(struct arg *a)
 	z->size = 1 + below(16);
 }
 
+/* Opened before all threads and processes. */
+static int bell = -1;
+
+static void make_ioeventfd(struct arg *a)
+{
+	static const uint32_t lens[] = { 0, 1, 2, 4, 8, 3, ~0u };
+	struct kvm_ioeventfd *p = (void *)a->bytes;
+
+	p->flags = below(one_in(8) ? 32 : 8);
+	p->addr = p->flags & KVM_IOEVENTFD_FLAG_PIO ? 0x40 : 0xd000 + below(16);
+	p->len = lens[below(one_in(8) ? ARRAY_LEN(lens) : 5)];
+	p->datamatch = below(3);
+	p->fd = one_in(16) ? (int)below(100) : bell;
+	memset(p->pad, 0, sizeof(p->pad));
+}
+
 /* Those of minikvm: others could give stock KVM's VMs interrupt controllers. */
 static const uint32_t caps[] = {
 	KVM_CAP_DISABLE_QUIRKS2, KVM_CAP_EXIT_ON_EMULATION_FAILURE, KVM_CAP_X86_TRIPLE_FAULT_EVENT,
@@ -553,6 +570,8 @@ static const struct row rows[] = {
 	CALL(KVM_SET_GSI_ROUTING, V, make_words, E(EINVAL), .never = true),
 	CALL(KVM_REGISTER_COALESCED_MMIO, V, make_zone, E(EINVAL, ENOSPC, ENOMEM), .slow = true),
 	CALL(KVM_UNREGISTER_COALESCED_MMIO, V, make_zone, E(EINVAL, ENOMEM), .slow = true),
+	CALL(KVM_IOEVENTFD, V, make_ioeventfd, E(EINVAL, EBADF, EEXIST, ENOENT, ENOSPC, ENOMEM),
+	     .slow = true),
 	CALL(KVM_X86_SET_MSR_FILTER, V, make_filter, E(EINVAL, ENOMEM), .slow = true),
 	CALL(KVM_X86_SET_MSR_FILTER_COMPAT, V, make_compat_filter, E(ENOTTY), .never = true),
 	CALL(KVM_GET_TSC_KHZ, V | C, make_number),
@@ -1506,6 +1525,7 @@ int main(void)
 	setenv("SEED", "0x10c71f022", 0);
 	calls_max = env_number("FUZZ_CALLS", slow && !getenv("FUZZ_SECONDS") ? 500 : -1u);
 	is_minikvm = test_device_is_minikvm();
+	bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	is_tcg = test_cpu_is_tcg();
 	/* Bochs never leaves an endless guest without IF. */
 	zeroes_end = !slow;

@@ -26,7 +26,7 @@ struct ioctl_row {
 
 /* Why minikvm lacks an ioctl. */
 #define IRQCHIP		"interrupt controllers and timers are userspace's"
-#define EVENTFDS	"no eventfd is raised or taken by the kernel"
+#define EVENTFDS	"no eventfd is taken by the kernel"
 #define DIRTY		"no log of dirty pages"
 #define SHADOW		"no shadow page tables whose number could be bounded"
 #define CLOCK		"no paravirtual clock"
@@ -87,7 +87,7 @@ static const struct ioctl_row ioctl_rows[] = {
 	IOCTL_ROW(KVM_SET_GSI_ROUTING, V, NULL),
 	IOCTL_ROW(KVM_SIGNAL_MSI, V, IRQCHIP),
 	IOCTL_ROW(KVM_IRQFD, V, EVENTFDS),
-	IOCTL_ROW(KVM_IOEVENTFD, V, EVENTFDS),
+	IOCTL_ROW(KVM_IOEVENTFD, V, NULL),
 	IOCTL_ROW(KVM_SET_CLOCK, V, CLOCK),
 	IOCTL_ROW(KVM_GET_CLOCK, V, CLOCK),
 	IOCTL_ROW(KVM_SET_TSC_KHZ, V | C, NULL),

@@ -48,6 +48,16 @@ void mkvm_coalesced_free(struct mkvm *vm)
 	put_page(virt_to_page(vm->coalesced.ring));
 }
 
+/** mkvm_coalesced_zones() - how many zones there are
+ * @vm: the VM; vm->slots_lock held */
+unsigned int mkvm_coalesced_zones(struct mkvm *vm)
+{
+	const struct mkvm_zones *zones = rcu_dereference_protected(vm->coalesced.zones,
+								   lockdep_is_held(&vm->slots_lock));
+
+	return zones ? zones->count : 0;
+}
+
 static bool mkvm_zone_contains(const struct kvm_coalesced_mmio_zone *zone, bool pio, u64 addr,
 			       u64 len)
 {
@@ -80,6 +90,7 @@ static int mkvm_zones_replace(struct mkvm *vm, const struct kvm_coalesced_mmio_z
 		new = NULL;
 	}
 	rcu_assign_pointer(vm->coalesced.zones, new);
+	mkvm_bus_changed(vm);
 	/* Not call_srcu(): a reader may take long, and userspace could make new ones meanwhile. */
 	synchronize_srcu_expedited(&vm->srcu);
 	kvfree(old);
@@ -142,22 +153,21 @@ static bool mkvm_ring_add(struct mkvm *vm, const struct kvm_coalesced_mmio *entr
 	return room;
 }
 
-/** mkvm_coalesce_slow() - mkvm_coalesce() where there are zones
- * @vm: the VM
+/**
+ * mkvm_coalesce() - put a write into the ring, if it belongs there
+ * @vm: the VM; vm->srcu held
  * @pio: a port; else guest-physical memory
  * @addr: port or address
  * @data: what is written
  * @len: bytes, at most 8
- * Return: whether it is done. */
-bool mkvm_coalesce_slow(struct mkvm *vm, bool pio, u64 addr, const void *data, unsigned int len)
+ *
+ * Context: also with interrupts off.
+ * Return: whether it is done.
+ */
+bool mkvm_coalesce(struct mkvm *vm, bool pio, u64 addr, const void *data, unsigned int len)
 {
 	struct kvm_coalesced_mmio entry = { .phys_addr = addr, .len = len, .pio = pio };
-	bool done;
-	int idx;
 
 	memcpy(entry.data, data, min_t(unsigned int, len, sizeof(entry.data)));
-	idx = srcu_read_lock(&vm->srcu);
-	done = mkvm_zones_have(vm, pio, addr, len) && mkvm_ring_add(vm, &entry);
-	srcu_read_unlock(&vm->srcu, idx);
-	return done;
+	return mkvm_zones_have(vm, pio, addr, len) && mkvm_ring_add(vm, &entry);
 }

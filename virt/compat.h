@@ -9,6 +9,7 @@
 
 #include <linux/compiler.h>
 #include <linux/cpuhotplug.h>
+#include <linux/eventfd.h>
 #include <linux/kvm.h>
 #include <linux/version.h>
 
@@ -30,6 +31,18 @@
 #define KVM_TRACE_PAUSE		_IO(KVMIO, 0x07)
 #define KVM_TRACE_DISABLE	_IO(KVMIO, 0x08)
 #endif
+
+/** mkvm_eventfd_signal() - add 1 to an eventfd's counter
+ * @ctx: the eventfd
+ * Context: any, also with interrupts off. */
+static inline void mkvm_eventfd_signal(struct eventfd_ctx *ctx)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
+	eventfd_signal(ctx);
+#else
+	eventfd_signal(ctx, 1);
+#endif
+}
 
 /**
  * mkvm_immediate_exit() - does userspace want KVM_RUN to return at once?

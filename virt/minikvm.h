@@ -47,6 +47,8 @@
 /* Slots with all their pages must fit an int of pages, as in KVM. */
 #define MKVM_MAX_SLOT_PAGES	((1UL << 31) - 1)
 
+#define MKVM_IOEVENTFD_HASH_BITS	6
+
 /**
  * struct mkvm_memslot - one range of guest-physical memory
  * @base_gfn:	first guest frame
@@ -96,6 +98,8 @@ struct mkvm_memslots {
  * @slots_generation:	counts the replacements, after each
  * @coalesced:		see coalesced.c; its zones are replaced under @slots_lock and read under
  *			@srcu, its lock is for the ring
+ * @ioeventfd:		see ioeventfd.c; changed under @slots_lock, read under @srcu
+ * @bus_users:		zones of @coalesced and entries of @ioeventfd; written under @slots_lock
  * @srcu:		readers of @memslots may sleep (page faults)
  * @notifier:		host page-table changes reach us here
  * @mmu_lock:		second-level page tables: read to install, write to remove;
@@ -125,6 +129,11 @@ struct mkvm {
 		struct kvm_coalesced_mmio_ring *ring;
 		spinlock_t lock;
 	} coalesced;
+	struct {
+		struct hlist_head hash[1 << MKVM_IOEVENTFD_HASH_BITS];
+		unsigned int count;
+	} ioeventfd;
+	unsigned int bus_users;
 
 	struct mmu_notifier notifier;
 	rwlock_t mmu_lock;
@@ -273,18 +282,27 @@ int mkvm_coalesced_init(struct mkvm *vm);
 void mkvm_coalesced_free(struct mkvm *vm);
 int mkvm_ioctl_coalesced(struct mkvm *vm, const struct kvm_coalesced_mmio_zone __user *arg,
 			 bool add);
-bool mkvm_coalesce_slow(struct mkvm *vm, bool pio, u64 addr, const void *data,
-			unsigned int len);
+unsigned int mkvm_coalesced_zones(struct mkvm *vm);
+bool mkvm_coalesce(struct mkvm *vm, bool pio, u64 addr, const void *data, unsigned int len);
 
-/** mkvm_coalesces() - has the VM zones of which writes go into a ring?
+/* ioeventfd.c */
+int mkvm_ioctl_ioeventfd(struct mkvm *vm, const struct kvm_ioeventfd __user *arg);
+bool mkvm_ioeventfd_write(struct mkvm *vm, bool pio, u64 addr, const void *data, unsigned int len);
+void mkvm_ioeventfd_destroy(struct mkvm *vm);
+
+/* bus.c */
+void mkvm_bus_changed(struct mkvm *vm);
+bool mkvm_bus_write_slow(struct mkvm *vm, bool pio, u64 addr, const void *data, unsigned int len);
+
+/** mkvm_bus_in_use() - is there anybody in the kernel who takes writes? Few VMs have.
  * @vm: the VM */
-static inline bool mkvm_coalesces(struct mkvm *vm)
+static inline bool mkvm_bus_in_use(const struct mkvm *vm)
 {
-	return rcu_access_pointer(vm->coalesced.zones);
+	return READ_ONCE(vm->bus_users);
 }
 
 /**
- * mkvm_coalesce() - put a write into the ring, if it belongs there
+ * mkvm_bus_write() - offer a write to those in the kernel who take writes
  * @vm: the VM
  * @pio: a port; else guest-physical memory
  * @addr: port or address
@@ -294,11 +312,10 @@ static inline bool mkvm_coalesces(struct mkvm *vm)
  * Context: any of a vCPU's thread, also with interrupts off.
  * Return: whether it is done; else userspace has to be told now.
  */
-static inline bool mkvm_coalesce(struct mkvm *vm, bool pio, u64 addr, const void *data,
-				 unsigned int len)
+static inline bool mkvm_bus_write(struct mkvm *vm, bool pio, u64 addr, const void *data,
+				  unsigned int len)
 {
-	/* Most VMs have no zones. */
-	return unlikely(mkvm_coalesces(vm)) && mkvm_coalesce_slow(vm, pio, addr, data, len);
+	return unlikely(mkvm_bus_in_use(vm)) && mkvm_bus_write_slow(vm, pio, addr, data, len);
 }
 
 /* notifier.c */

@@ -73,6 +73,7 @@ static void mkvm_vm_destroy(struct mkvm *vm)
 	for (i = 0; i < vm->nr_vcpus; i++)
 		mkvm_vcpu_destroy(vm->vcpus[i]);
 	mkvm_arch_vm_destroy(vm);
+	mkvm_ioeventfd_destroy(vm);
 	mkvm_coalesced_free(vm);
 	mkvm_memslots_free(vm);
 	cleanup_srcu_struct(&vm->srcu);
@@ -133,6 +134,8 @@ static long mkvm_vm_ioctl(struct file *file, unsigned int ioctl, unsigned long a
 		return mkvm_ioctl_coalesced(vm, (void __user *)arg, true);
 	case KVM_UNREGISTER_COALESCED_MMIO:
 		return mkvm_ioctl_coalesced(vm, (void __user *)arg, false);
+	case KVM_IOEVENTFD:
+		return mkvm_ioctl_ioeventfd(vm, (void __user *)arg);
 	case KVM_CHECK_EXTENSION:
 		return mkvm_arch_check_extension(vm, arg);
 	default:

@@ -395,7 +395,7 @@ static noinline mkvm_run_t mkvm_next_write_seen(struct mkvm_vcpu *vcpu)
 		const struct mkvm_access *a = &mmio->writes[mmio->cur_write];
 
 		mkvm_trace_access(vcpu, true, a);
-		if (!mkvm_coalesce(vcpu->vm, a->pio, a->addr, &a->value, a->len))
+		if (!mkvm_bus_write(vcpu->vm, a->pio, a->addr, &a->value, a->len))
 			return mkvm_access_to_user(vcpu, a, true, mkvm_complete_write);
 	}
 	return MKVM_RUN_GUEST;
@@ -409,7 +409,7 @@ static mkvm_run_t mkvm_next_write(struct mkvm_vcpu *vcpu)
 	if (mmio->cur_write == mmio->nr_writes)
 		return MKVM_RUN_GUEST;
 	if (trace_mkvm_mmio_enabled() || trace_mkvm_pio_enabled() ||
-	    unlikely(mkvm_coalesces(vcpu->vm)))
+	    unlikely(mkvm_bus_in_use(vcpu->vm)))
 		return mkvm_next_write_seen(vcpu);
 	return mkvm_access_to_user(vcpu, &mmio->writes[mmio->cur_write], true,
 				   mkvm_complete_write);

@@ -95,7 +95,7 @@ static mkvm_run_t mkvm_out(struct mkvm_vcpu *vcpu, const struct mkvm_pio_exit *p
 	/* More than @size bytes perhaps: nobody looks at the rest. */
 	*(u32 *)vcpu->arch.pio_data = vcpu->arch.regs[MKVM_REG_RAX];
 	trace_mkvm_pio(vcpu, false, pio->port, pio->size, 1);
-	if (unlikely(mkvm_coalesce(vcpu->vm, true, pio->port, vcpu->arch.pio_data, pio->size)))
+	if (unlikely(mkvm_bus_write(vcpu->vm, true, pio->port, vcpu->arch.pio_data, pio->size)))
 		return mkvm_handle_skip(vcpu);
 	if (unlikely(mkvm_out_skips_first(vcpu, pio->port)))
 		mkvm_skip_instruction(vcpu);
