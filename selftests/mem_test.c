@@ -552,6 +552,36 @@ TEST(faults_are_counted)
 	vm_destroy(vcpu->vm);
 }
 
+/* What is found out about an address holds until the slots change, and no longer. */
+TEST(hole_becomes_memory)
+{
+	struct test_vcpu *vcpu = vm_with_guest(MODE_LONG, GUEST_OF(guest_reader));
+	uint64_t *mem = mmap(NULL, EXTRA_SIZE, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct kvm_regs regs;
+	int i;
+
+	ASSERT_NE(MAP_FAILED, mem);
+	mem[2] = 0x1122334455667788;
+	for (i = 0; i < 3; i++) {
+		start(vcpu, GUEST_OF(guest_reader), EXTRA + 8, 0, 0);
+		vcpu_run_to_mmio(vcpu, false, EXTRA + 8, 8);
+		vcpu_run_to_hlt(vcpu);
+		/* In the same page. */
+		start(vcpu, GUEST_OF(guest_reader), EXTRA + 16, 0, 0);
+		vcpu_run_to_mmio(vcpu, false, EXTRA + 16, 8);
+		vcpu_run_to_hlt(vcpu);
+		vm_set_slot(vcpu->vm, 1, 0, EXTRA, EXTRA_SIZE, mem);
+		start(vcpu, GUEST_OF(guest_reader), EXTRA + 16, 0, 0);
+		vcpu_run_to_hlt(vcpu);
+		vcpu_get_regs(vcpu, &regs);
+		EXPECT_EQ(mem[2], regs.rax);
+		vm_delete_slot(vcpu->vm, 1);
+	}
+	munmap(mem, EXTRA_SIZE);
+	vm_destroy(vcpu->vm);
+}
+
 /* A read-only slot: reads are direct, writes are MMIO and change nothing. */
 TEST(read_only_slot)
 {

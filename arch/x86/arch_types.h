@@ -224,6 +224,8 @@ struct mkvm_access {
  * struct mkvm_mmio - an instruction that is executed here, and its accesses to devices
  * @gpa: the address that is not memory
  * @one_access: it is that of the only operand
+ * @hole: a guest frame in which there was no memory; see fault.c
+ * @hole_generation: mkvm.slots_generation when it was looked for
  * @rip: where the vCPU was when userspace was asked
  * @insn: the instruction: one that is kept (mkvm_vcpu_arch.fetch), or @fetched
  * @fetched: see there
@@ -243,6 +245,8 @@ struct mkvm_access {
 struct mkvm_mmio {
 	gpa_t gpa;
 	bool one_access;
+	gfn_t hole;
+	u64 hole_generation;
 	unsigned long rip;
 	const struct x86_insn *insn;
 	struct x86_insn fetched;

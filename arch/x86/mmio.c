@@ -562,6 +562,8 @@ void mkvm_mmio_init(struct mkvm_vcpu *vcpu)
 {
 	vcpu->arch.mmio.emul.ops = &mkvm_emul_ops;
 	vcpu->arch.mmio.emul.cpu = &vcpu->arch.mmio.cpu;
+	/* No guest can address that one. */
+	vcpu->arch.mmio.hole = ~0ull;
 	mkvm_x86_cpu_init(vcpu, &vcpu->arch.mmio.cpu);
 }
 

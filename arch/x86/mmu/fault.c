@@ -95,6 +95,31 @@ static noinline mkvm_run_t mkvm_handle_memory(struct mkvm_vcpu *vcpu,
 	}
 }
 
+/*
+ * Guests use the registers of a device in a row, most of them in one page: that there is no memory is looked
+ * up once, and holds until the slots change.
+ */
+static bool mkvm_is_known_hole(const struct mkvm_vcpu *vcpu, gfn_t gfn)
+{
+	return vcpu->arch.mmio.hole == gfn &&
+	       vcpu->arch.mmio.hole_generation == READ_ONCE(vcpu->vm->slots_generation);
+}
+
+static noinline const struct mkvm_memslot *mkvm_find_memory(struct mkvm_vcpu *vcpu, gfn_t gfn)
+{
+	u64 generation = READ_ONCE(vcpu->vm->slots_generation);
+	const struct mkvm_memslot *slot;
+
+	/* The generation first, then the slots: a slot that is added meanwhile is noticed next time. */
+	smp_rmb();
+	slot = mkvm_gfn_to_slot(vcpu->vm, gfn);
+	if (!slot) {
+		vcpu->arch.mmio.hole = gfn;
+		vcpu->arch.mmio.hole_generation = generation;
+	}
+	return slot;
+}
+
 /**
  * mkvm_handle_page_fault() - EPT violation or nested page fault
  * @vcpu: the vCPU; vm->srcu held
@@ -107,8 +132,11 @@ static noinline mkvm_run_t mkvm_handle_memory(struct mkvm_vcpu *vcpu,
  */
 mkvm_run_t mkvm_handle_page_fault(struct mkvm_vcpu *vcpu, gpa_t gpa, u32 fault)
 {
-	const struct mkvm_memslot *slot = mkvm_gfn_to_slot(vcpu->vm, gpa >> PAGE_SHIFT);
+	const struct mkvm_memslot *slot;
 
+	if (mkvm_is_known_hole(vcpu, gpa >> PAGE_SHIFT))
+		return mkvm_handle_mmio(vcpu, gpa, fault);
+	slot = mkvm_find_memory(vcpu, gpa >> PAGE_SHIFT);
 	if (!slot || (fault & MKVM_FAULT_WRITE && slot->flags & KVM_MEM_READONLY))
 		return mkvm_handle_mmio(vcpu, gpa, fault);
 	return mkvm_handle_memory(vcpu, slot, gpa, fault);
