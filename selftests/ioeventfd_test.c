@@ -19,6 +19,7 @@
 #define MATCH	KVM_IOEVENTFD_FLAG_DATAMATCH
 #define PIO	KVM_IOEVENTFD_FLAG_PIO
 #define REMOVE	KVM_IOEVENTFD_FLAG_DEASSIGN
+#define CCW	KVM_IOEVENTFD_FLAG_VIRTIO_CCW_NOTIFY
 
 /* 1: mov %eax, (%rdi); dec %ebx; jnz 1b; hlt */
 static const uint8_t store32[] = { 0x89, 0x07, 0xff, 0xcb, 0x75, 0xfa, 0xf4 };
@@ -288,6 +289,24 @@ TEST(port)
 	close(byte);
 	close(word);
 	close(memory);
+	vm_destroy(vcpu->vm);
+}
+
+/* A bus that no x86 guest can write to is another one, all the same. */
+TEST(bus_of_s390)
+{
+	struct test_vcpu *vcpu = vm_with_guest(MODE_LONG, CODE(store32));
+	int fd = new_eventfd();
+
+	ASSERT_EQ(0, bell_ioctl(vcpu->vm, fd, BELL, 4, CCW, 0));
+	EXPECT_EQ(-EEXIST, bell_ioctl(vcpu->vm, fd, BELL, 4, CCW, 0));
+	EXPECT_EQ(-ENOENT, bell_ioctl(vcpu->vm, fd, BELL, 4, REMOVE, 0));
+	start(vcpu, BELL, 1, 1);
+	vcpu_run_to_mmio(vcpu, true, BELL, 4);
+	vcpu_run_to_hlt(vcpu);
+	EXPECT_EQ(0, signals(fd));
+	EXPECT_EQ(0, bell_ioctl(vcpu->vm, fd, BELL, 4, REMOVE | CCW, 0));
+	close(fd);
 	vm_destroy(vcpu->vm);
 }
 

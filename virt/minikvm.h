@@ -47,6 +47,7 @@
 /* Slots with all their pages must fit an int of pages, as in KVM. */
 #define MKVM_MAX_SLOT_PAGES	((1UL << 31) - 1)
 
+/* Lists of ioeventfds in a VM, as a power of 2: some tens of doorbells are one or two in each. */
 #define MKVM_IOEVENTFD_HASH_BITS	6
 
 /**

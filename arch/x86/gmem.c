@@ -237,6 +237,7 @@ void mkvm_x86_cpu_init(struct mkvm_vcpu *vcpu, struct x86_cpu *cpu)
 void mkvm_x86_cpu(struct mkvm_vcpu *vcpu, struct x86_cpu *cpu)
 {
 	mkvm_x86_cpu_init(vcpu, cpu);
+	/* Read, if they are not cached yet. */
 	mkvm_rip(vcpu);
 	mkvm_rflags(vcpu);
 	mkvm_x86_cpu_in_mode(vcpu, cpu, X86_MODE_16);

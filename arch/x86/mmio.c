@@ -386,7 +386,7 @@ static mkvm_run_t mkvm_complete_write(struct mkvm_vcpu *vcpu)
 	return mkvm_moved(vcpu) ? MKVM_RUN_GUEST : mkvm_next_write(vcpu);
 }
 
-/* There is a tracer, or a ring, that may want to see a write before userspace. */
+/* There is a tracer, or somebody on the bus, that may want to see a write before userspace. */
 static noinline mkvm_run_t mkvm_next_write_seen(struct mkvm_vcpu *vcpu)
 {
 	struct mkvm_mmio *mmio = &vcpu->arch.mmio;
@@ -401,7 +401,7 @@ static noinline mkvm_run_t mkvm_next_write_seen(struct mkvm_vcpu *vcpu)
 	return MKVM_RUN_GUEST;
 }
 
-/* Hand the next collected write to userspace, or into the ring of coalesced ones. */
+/* Hand the next collected write to userspace, or to who takes it before. */
 static mkvm_run_t mkvm_next_write(struct mkvm_vcpu *vcpu)
 {
 	struct mkvm_mmio *mmio = &vcpu->arch.mmio;

@@ -128,7 +128,6 @@ static inline bool vmx_cpu_is_on(void)
 	return this_cpu_read(vmx_on);
 }
 
-
 /* vmcs.c */
 int vmx_vmcs_setup(void);
 void vmx_vmcs_teardown(void);
