@@ -48,10 +48,12 @@ static inline int cap_of(int fd, unsigned long cap)
 	}								\
 } while (0)
 
-/* The same with a second result that is as good. */
+/* The same, but stock KVM may answer @other, too: one version of it does, or did. */
 #define EXPECT_ROW2(want, other, got, name) do {			\
-	long __got2 = (got);						\
-	EXPECT_ROW(__got2 == (other) ? __got2 : (want), __got2, name);	\
+	long __got2 = (got), __other = (other);				\
+									\
+	EXPECT_ROW(!test_device_is_minikvm() && __got2 == __other ?	\
+		   __other : (want), __got2, name);			\
 } while (0)
 
 /*

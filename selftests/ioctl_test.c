@@ -30,6 +30,8 @@ static const struct difference {
 	const char *reason;
 } differences[] = {
 	{ "KVM_CHECK_EXTENSION", "null", "positive", "0", "number 0 is ``KVM_CAP_IRQCHIP``" },
+	{ "KVM_CREATE_VCPU", "kernel-half", "EEXIST", "EINVAL",
+	  "all 64 bits of a number count; in KVM since Linux 6.11" },
 	{ "KVM_SET_BOOT_CPU_ID", NULL, "0", "EINVAL",
 	  "a number that no vCPU can have; KVM refuses it since Linux 6.11" },
 	{ "KVM_SET_TSC_KHZ", NULL, "0", "EINVAL",

@@ -25,9 +25,9 @@
 #define MKVM_CPUHP_MAY_FAIL	0
 #endif
 
-/* Numbers of KVM's former tracing, which the headers have lost since. */
+/* Numbers of KVM's former tracing, which the headers have lost since. The structure had 8 bytes. */
 #ifndef KVM_TRACE_ENABLE
-#define KVM_TRACE_ENABLE	_IOW(KVMIO, 0x06, __u32)
+#define KVM_TRACE_ENABLE	_IOW(KVMIO, 0x06, __u64)
 #define KVM_TRACE_PAUSE		_IO(KVMIO, 0x07)
 #define KVM_TRACE_DISABLE	_IO(KVMIO, 0x08)
 #endif

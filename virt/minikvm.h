@@ -243,7 +243,7 @@ void mkvm_vm_put(struct mkvm *vm);
 void mkvm_vm_kill(struct mkvm *vm);
 
 /* vcpu.c */
-int mkvm_vcpu_create_fd(struct mkvm *vm, u32 id);
+int mkvm_vcpu_create_fd(struct mkvm *vm, unsigned long id);
 void mkvm_vcpu_destroy(struct mkvm_vcpu *vcpu);
 void mkvm_vcpu_load(struct mkvm_vcpu *vcpu);
 void mkvm_vcpu_put(struct mkvm_vcpu *vcpu);

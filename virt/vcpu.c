@@ -285,12 +285,13 @@ static int mkvm_vcpu_install(struct mkvm *vm, struct mkvm_vcpu *vcpu)
 /**
  * mkvm_vcpu_create_fd() - KVM_CREATE_VCPU
  * @vm: the VM
- * @id: number of the vCPU, below %MKVM_MAX_VCPUS and what the architecture permits
+ * @id: number of the vCPU, below %MKVM_MAX_VCPUS and what the architecture permits; KVM before
+ *	Linux 6.11 looks at the lower half only
  *
  * Return: a file descriptor; EINVAL (id or number of vCPUs too large), EEXIST,
  * ENOMEM, EMFILE.
  */
-int mkvm_vcpu_create_fd(struct mkvm *vm, u32 id)
+int mkvm_vcpu_create_fd(struct mkvm *vm, unsigned long id)
 {
 	struct mkvm_vcpu *vcpu;
 	int r;
