@@ -10,7 +10,8 @@
  *
  * random_states does as much as emulators survive, always: guests of HLT alone, with random registers,
  * segments, control registers and page tables. Entries may be refused; in the end the vCPU is as good as
- * new. Left out of the states there, because TCG does not survive them:
+ * new. random_states_faults does it while allocations and copies fail, where the kernel can do that, and
+ * so does CHAOS_SECONDS with CHAOS_FAULTS=1. Left out of the states there, because TCG does not survive them:
  *
  *   - EFER.LME without CR4.PAE: the host's CPU hangs after #VMEXIT (abi_vcpu_test, sregs_garbage);
  *   - a task register that holds no TSS, and rings 1 to 3 outside of long mode, virtual-8086 mode
@@ -27,6 +28,7 @@
 #include <time.h>
 
 #include "kselftest_harness.h"
+#include "lib/fault.h"
 #include "lib/log.h"
 #include "lib/rand.h"
 #include "lib/thread.h"
@@ -39,6 +41,10 @@
 #define LATE_MSEC	2000		/* from the signal to the end of the run */
 #define LOG_BYTES	16384		/* that all of this may add to the log */
 #define SYSLOG_ACTION_READ_ALL	3
+
+/* This thread's file for faults, where there are to be some; how many there were. */
+static int fail_nth = -1;
+static unsigned int faults;
 
 static volatile sig_atomic_t alarms;
 
@@ -175,28 +181,46 @@ static bool goes_on(const struct kvm_run *run)
 	}
 }
 
+/*
+ * KVM_RUN for a slice of time, with a fault in every other one if there are to be some.
+ * Return: whether there was an exit; if not, there was a signal, or a fault.
+ */
+static bool run_slice(struct test_vcpu *vcpu)
+{
+	struct itimerval slice = { .it_value.tv_usec = SLICE_USEC,
+				   .it_interval.tv_usec = SLICE_USEC }, off = {};
+	uint64_t start, took;
+	bool fired = false;
+	int ret;
+
+	vcpu->run->exit_reason = ~0u;
+	setitimer(ITIMER_REAL, &slice, NULL);
+	start = now_ms();
+	if (fail_nth >= 0 && rand_below(2))
+		ret = faults_run(fail_nth, 1 + rand_below(8), vcpu->fd, SIGALRM, &fired);
+	else
+		ret = __vcpu_run(vcpu) ? -errno : 0;
+	took = now_ms() - start;
+	setitimer(ITIMER_REAL, &off, NULL);
+	errno = 0;
+	faults += fired;
+	TEST_CHECK(took < LATE_MSEC, "KVM_RUN took %lu ms", (unsigned long)took);
+	TEST_CHECK(!ret || ret == -EINTR || (fired && (ret == -ENOMEM || ret == -EFAULT)),
+		   "KVM_RUN: %d", ret);
+	return !ret;
+}
+
 static void run_guest(struct test_vcpu *vcpu)
 {
-	struct itimerval slice = { .it_value.tv_usec = SLICE_USEC }, off = {};
-	uint64_t start, took;
-	int i, ret;
+	int i;
 
 	for (i = 0; i < RUNS; i++) {
 		random_ioctl(vcpu);
-		setitimer(ITIMER_REAL, &slice, NULL);
-		start = now_ms();
-		vcpu->run->exit_reason = ~0u;
-		ret = __vcpu_run(vcpu) ? -errno : 0;
-		took = now_ms() - start;
-		setitimer(ITIMER_REAL, &off, NULL);
-		errno = 0;
-		TEST_CHECK(took < LATE_MSEC, "KVM_RUN took %lu ms", (unsigned long)took);
-		if (ret == -EINTR) {
+		if (!run_slice(vcpu)) {
 			if (i > 3)	/* endless */
 				return;
 			continue;
 		}
-		TEST_EQ(0, ret, "KVM_RUN");
 		check_exit(vcpu);
 		if (!goes_on(vcpu->run))
 			return;
@@ -212,6 +236,10 @@ static void chaos(enum test_mode mode)
 
 	setenv("SEED", "0x600df00d", 0);
 	sigaction(SIGALRM, &action, NULL);
+	if (getenv("CHAOS_FAULTS")) {
+		TEST_CHECK(faults_init(), "this kernel has no fault injection");
+		fail_nth = faults_open();
+	}
 	do {
 		struct test_vcpu *vcpu = random_guest(mode);
 
@@ -221,7 +249,7 @@ static void chaos(enum test_mode mode)
 	} while (now_ms() < end);
 	TEST_CHECK(log_bytes() - log_before < LOG_BYTES, "%d bytes more in the kernel's log",
 		   log_bytes() - log_before);
-	fprintf(stderr, "# %d guests in %s\n", guests, test_mode_name(mode));
+	fprintf(stderr, "# %d guests in %s, %u faults\n", guests, test_mode_name(mode), faults);
 }
 
 #define CHAOS(name, mode)							\
@@ -377,19 +405,7 @@ static bool random_state(struct test_vcpu *vcpu, enum test_mode mode)
 /* A run that may not enter the guest at all. */
 static void run_state(struct test_vcpu *vcpu)
 {
-	struct itimerval slice = { .it_value.tv_usec = SLICE_USEC,
-				   .it_interval.tv_usec = SLICE_USEC }, off = {};
-	uint64_t start = now_ms(), took;
-	int ret;
-
-	setitimer(ITIMER_REAL, &slice, NULL);
-	ret = __vcpu_run(vcpu) ? -errno : 0;
-	setitimer(ITIMER_REAL, &off, NULL);
-	took = now_ms() - start;
-	errno = 0;
-	TEST_CHECK(took < LATE_MSEC, "KVM_RUN took %lu ms", (unsigned long)took);
-	TEST_CHECK(!ret || ret == -EINTR, "KVM_RUN: %d", ret);
-	if (!ret && vcpu->run->exit_reason != KVM_EXIT_FAIL_ENTRY)
+	if (run_slice(vcpu) && vcpu->run->exit_reason != KVM_EXIT_FAIL_ENTRY)
 		check_exit(vcpu);
 }
 
@@ -412,7 +428,7 @@ static void check_usable(struct test_vcpu *vcpu, enum test_mode mode)
 
 #define STATES_PER_VCPU	40
 
-TEST(random_states)
+static void run_states(struct __test_metadata *_metadata)
 {
 	struct sigaction action = { .sa_handler = on_alarm };
 	int log_before, entered = 0, left_out = 0, i, k;
@@ -420,8 +436,6 @@ TEST(random_states)
 	/* Bochs is slow. */
 	int vcpus = test_cpu_is_tcg() ? 40 : 2;
 
-	if (!test_device_is_minikvm())
-		SKIP(return, "minikvm only");
 	log_before = log_bytes();
 	started = now_ms();
 	setenv("SEED", "0x600df00d", 0);
@@ -448,9 +462,27 @@ TEST(random_states)
 	TEST_CHECK(log_bytes() - log_before < LOG_BYTES * (1 + (now_ms() - started) / 10000),
 		   "%d bytes more in the kernel's log",
 		   log_bytes() - log_before);
-	TH_LOG("%d states, %d left out or refused, %d entered", vcpus * STATES_PER_VCPU, left_out,
-	       entered);
+	TH_LOG("%d states, %d left out or refused, %d entered, %u faults", vcpus * STATES_PER_VCPU,
+	       left_out, entered, faults);
 	EXPECT_LT(vcpus * STATES_PER_VCPU / 8, entered);
+}
+
+TEST(random_states)
+{
+	if (!test_device_is_minikvm())
+		SKIP(return, "minikvm only");
+	run_states(_metadata);
+}
+
+TEST(random_states_faults)
+{
+	if (!test_device_is_minikvm())
+		SKIP(return, "minikvm only");
+	if (!faults_init())
+		SKIP(return, "this kernel has no fault injection");
+	fail_nth = faults_open();
+	run_states(_metadata);
+	EXPECT_LT(100, faults);
 }
 
 TEST_HARNESS_MAIN

@@ -80,7 +80,7 @@ struct call {
 static struct shared {
 	volatile bool stop;
 	volatile unsigned int failures;
-	unsigned int faults;
+	unsigned int faults, run_faults;
 	struct {
 		volatile unsigned int calls, row, done;
 	} progress[THREADS + 1];
@@ -926,28 +926,39 @@ static void alarm_after(unsigned int usec)
 	timer_settime(me->timer, 0, &when, NULL);
 }
 
-/*
- * One ioctl, with a fault in it if they are on. Then no signal comes: it would be the delivery that
- * fails. KVM_RUN needs the signal, whatever guest other threads have made; fault_test has its faults.
- */
-static long do_ioctl(int fd, unsigned long request, unsigned long arg)
+/* An ioctl with a fault in it. No signal is to come then: it would be the delivery that fails. */
+static long ioctl_with_fault(const struct target *t, unsigned long request, unsigned long arg)
 {
-	bool fault = with_faults && request != KVM_RUN && one_in(2);
-	bool alarm = !fault && (request == KVM_RUN || one_in(32));
+	unsigned int n = 1 + below(one_in(2) ? 4 : 40);
+	long ret;
+
+	if (request == KVM_RUN)
+		return faults_run(me->fail_nth, n, t->fd, SIGALRM, &me->fault_fired);
+	faults_begin(me->fail_nth, n);
+	ret = xioctl_long(t->fd, request, arg);
+	me->fault_fired = faults_end(me->fail_nth);
+	return ret;
+}
+
+/*
+ * One ioctl, maybe with a fault in it if they are on. KVM_RUN needs the signal, and with a fault a mask
+ * that lets it through, which another thread could take away.
+ */
+static long do_ioctl(const struct target *t, unsigned long request, unsigned long arg)
+{
+	bool runs = request == KVM_RUN;
+	bool fault = with_faults && one_in(2) && (!runs || (t->own && !arg));
+	bool alarm = runs || (!fault && one_in(32));
 	long ret;
 
 	me->fault_fired = false;
 	if (alarm)
 		alarm_after(one_in(4) ? 30 : 2000);
-	if (fault)
-		faults_begin(me->fail_nth, 1 + below(one_in(2) ? 4 : 40));
-	ret = xioctl_long(fd, request, arg);
-	if (fault)
-		me->fault_fired = faults_end(me->fail_nth);
+	ret = fault ? ioctl_with_fault(t, request, arg) : xioctl_long(t->fd, request, arg);
 	if (alarm)
 		alarm_after(0);
 	if (me->fault_fired)
-		__atomic_add_fetch(&shared->faults, 1, __ATOMIC_RELAXED);
+		__atomic_add_fetch(runs ? &shared->run_faults : &shared->faults, 1, __ATOMIC_RELAXED);
 	return ret;
 }
 
@@ -1074,7 +1085,7 @@ static void call_row(const struct call *call)
 	if (row->request == KVM_RUN && !t.foreign)
 		prepare_run(&t);
 
-	ret = do_ioctl(t.fd, row->request, arg);
+	ret = do_ioctl(&t, row->request, arg);
 
 	if (ret == -EBADF) {
 		remake(&t);
@@ -1118,7 +1129,7 @@ static void op_unknown(const struct call *call)
 
 	if (row_of(request) < ARRAY_LEN(rows) || (!is_minikvm && number_known(_IOC_NR(request))))
 		return;
-	ret = do_ioctl(t.fd, request, one_in(2) ? odd_value() : (uintptr_t)me->arg);
+	ret = do_ioctl(&t, request, one_in(2) ? odd_value() : (uintptr_t)me->arg);
 	if (ret == -EBADF)
 		remake(&t);
 	else if (ret != want)
@@ -1444,7 +1455,8 @@ static bool report(unsigned int seconds)
 
 	for (i = 0; i <= THREADS; i++)
 		calls += shared->progress[i].calls;
-	printf("# %u calls in %u s, %u faults\n", calls, seconds, shared->faults);
+	printf("# %u calls in %u s, %u faults, and %u in KVM_RUN\n", calls, seconds, shared->faults,
+	       shared->run_faults);
 	if (shared->places.count)
 		printf("# coverage: %u places of the module\n", shared->places.count);
 	for (i = 0; i < ARRAY_LEN(rows); i++) {

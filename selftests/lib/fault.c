@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Failures on demand; see fault.h. */
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "lib/fault.h"
@@ -71,4 +74,27 @@ bool faults_end(int fail_nth)
 	if (!fired && pwrite(fail_nth, "0", 1, 0) != 1)
 		TEST_CHECK(pwrite(fail_nth, "0", 1, 0) == 1, "cannot turn faults off");
 	return fired;
+}
+
+int faults_run(int fail_nth, unsigned int n, int fd, int signum, bool *fired)
+{
+	struct {
+		struct kvm_signal_mask head;
+		uint64_t none;
+	} mask = { .head.len = sizeof(mask.none) };
+	sigset_t blocked, before;
+	int ret;
+
+	*fired = false;
+	sigemptyset(&blocked);
+	sigaddset(&blocked, signum);
+	pthread_sigmask(SIG_BLOCK, &blocked, &before);
+	ret = ioctl(fd, KVM_SET_SIGNAL_MASK, &mask) ? -errno : 0;
+	if (!ret) {
+		faults_begin(fail_nth, n);
+		ret = ioctl(fd, KVM_RUN, 0) ? -errno : 0;
+		*fired = faults_end(fail_nth);
+	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return ret;
 }

@@ -24,4 +24,12 @@ unsigned int faults_left(int fail_nth);
  */
 bool faults_end(int fail_nth);
 
+/*
+ * KVM_RUN, in which the @n-th call that can fail does. The signal @signum may end it, and is delivered
+ * when faults are off again: what else could fail is the delivery. The vCPU @fd gets a mask for that
+ * (KVM_SET_SIGNAL_MASK), which it keeps.
+ * @fired: whether there was a fault. Return: 0, or -errno (that of KVM_SET_SIGNAL_MASK, too).
+ */
+int faults_run(int fail_nth, unsigned int n, int fd, int signum, bool *fired);
+
 #endif
