@@ -54,7 +54,7 @@ test-long:
 
 test-debug:
 	@$(TESTVM)/install-packages debug
-	@$(TESTVM)/run-tests svm/debug_all
+	@$(TESTVM)/run-tests svm/debug_all vmx/debug_all svm/debug_checkers
 
 coverage:
 	@$(TESTVM)/install-packages debug
@@ -100,10 +100,10 @@ help:
 	@echo 'make fuzz             random instructions and fuzzers against decoder and emulator, random'
 	@echo '                      ioctls in the SVM machine, a minute each (TIME=SECONDS; needs clang)'
 	@echo 'make mutate           faults in decoder and emulator: which ones do the tests find?'
-	@echo 'make test-debug       all tests in the SVM machine on a kernel with its own checkers on'
-	@echo '                      (KASAN, lockdep, kmemleak ...), built at the first use'
+	@echo 'make test-debug       all tests on kernels with their own checkers on (KASAN, lockdep,'
+	@echo '                      kmemleak ...), built at the first use'
 	@echo 'make test-long        make test and what takes long'
-	@echo 'make coverage         which lines and branches of the module the tests in the SVM machine execute'
+	@echo 'make coverage         which lines and branches of the module the tests execute'
 	@echo 'make check            compiler warnings, sparse and style, against Linux 6.1 and 6.12'
 	@echo 'make bench            what operations cost, beside stock KVM (MACHINE=svm|vmx;'
 	@echo '                      BENCHFLAGS="--rows out,in": options of tools/bench/run-bench)'

@@ -3,7 +3,6 @@ cpu=max,-la57
 tests=*
 cpus=2
 memory=1024
-kernel=6.1-debug
+kernel=6.1-debug-light
 module=coverage
-append=page_owner=on
 long=yes

@@ -15,8 +15,8 @@ What it finds there:
   carry_modules (of the kernel, for modprobe), carry_kernel (yes: as /vmlinuz),
   carry_qemu (yes: Debian 12's own QEMU, where Debian has it; wants memory=768),
   files (SRC:DEST),
-  module (audit: the module's audit build, which is the rule with 6.1-debug; coverage: one that
-  counts lines, which needs 6.1-debug)
+  module (audit: the module's audit build, which is the rule with 6.1-debug and 6.1-debug-light;
+  coverage: one that counts lines, which needs one of these)
 and, with tests only:
   check    a command that must succeed before the tests (may repeat)
 When it runs:
@@ -29,7 +29,7 @@ from pathlib import Path
 
 from .errors import SuiteError
 from .jobs import ListJob, MachineJob, ScriptJob
-from .kernels import DEBUG
+from .kernels import DEBUG, DEBUG_LIGHT
 from .suite import BUILD, RESULTS, SELFTESTS, TESTVM, TOP, Program, matching, what_to_carry
 
 BOOTS = SELFTESTS / "boots"
@@ -38,7 +38,8 @@ MAIN = "tests"                  # the boot in which all machine tests run
 DEFAULT_KERNEL = "6.1-cloud"
 SCRIPT_SECONDS = 600     # outside the machine, as timeout=
 
-# How much longer programs may take where the kernel checks itself.
+# Where the kernel checks itself; how much longer programs may take there.
+CHECKERS = {DEBUG, DEBUG_LIGHT}
 DEBUG_SLOWER = 4
 
 # In the order in which they are tested, with the module of stock KVM.
@@ -106,7 +107,7 @@ class Boot:
     @property
     def variant(self) -> str:
         """How the module is built."""
-        return self.one("module", "audit" if self.kernel == DEBUG else "")
+        return self.one("module", "audit" if self.kernel in CHECKERS else "")
 
     @property
     def cpus(self) -> int:
@@ -183,11 +184,12 @@ class Boot:
 
     def _list_job(self, programs: list[Program], options: list[str], before: list[str],
                   after: list[str]) -> MachineJob:
-        if self.kernel == DEBUG:
+        if self.kernel in CHECKERS:
             programs = [replace(program, seconds=DEBUG_SLOWER * program.seconds) for program in programs]
-            # A module that counts lines points to memory that nobody gives back.
-            if self.variant != "coverage":
-                programs.append(Program("leaks", "sh /selftests/run-list leaks", 600))
+            programs.append(Program("locks", "sh /selftests/run-list locks", 60))
+        # A module that counts lines points to memory that nobody gives back.
+        if self.kernel == DEBUG and self.variant != "coverage":
+            programs.append(Program("leaks", "sh /selftests/run-list leaks", 600))
         if self.variant == "coverage":
             programs.append(Program("coverage", "sh /selftests/run-list coverage", 600))
         checks = [Program("check", f"sh /selftests/run-list check {shlex.quote(command)}")

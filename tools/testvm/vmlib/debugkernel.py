@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The kernel 6.1-debug: built from Debian's linux-source-6.1, with the kernel's own checkers on.
+"""The kernels 6.1-debug and 6.1-debug-light: Debian's linux-source-6.1 with the kernel's own checkers on.
 
-tools/testvm/debug.config says what is in it. What is kept of the build looks like an
+tools/testvm/debug*.config say what is in them. What is kept of a build looks like an
 unpacked Debian kernel with its headers: the image, and what external modules are built with.
 """
 
@@ -18,12 +18,17 @@ from .errors import TestvmError
 
 PACKAGE = "linux-source-6.1"
 TARBALL = Path("/usr/src") / f"{PACKAGE}.tar.xz"
-CONFIG = Path(__file__).resolve().parent.parent / "debug.config"
+TESTVM = Path(__file__).resolve().parent.parent
+# Each kernel's configuration is the sum of these.
+CONFIGS = {
+    "6.1-debug": [TESTVM / "debug.config", TESTVM / "debug-heavy.config"],
+    "6.1-debug-light": [TESTVM / "debug.config"],
+}
 # The one that builds the module, too.
 COMPILER = "gcc"
 PROGRESS_SECONDS = 60
 FILES = 960      # for the progress line
-NEWEST = 3       # builds that stay in the cache
+NEWEST = 3       # builds of each that stay in the cache
 
 # Sources that no x86 kernel is built from, without which unpacking takes half of the time. Every
 # Kconfig file stays, as they include each other.
@@ -50,7 +55,7 @@ def _must(command: list[str], **how) -> None:
                           hint="as root: tools/testvm/install-packages debug")
 
 
-def _compile(command: list[str], tree: Path, report) -> None:
+def _compile(name: str, command: list[str], tree: Path, report) -> None:
     """Run make; say now and then how far it is."""
     started = said = time.monotonic()
     files = 0
@@ -63,13 +68,13 @@ def _compile(command: list[str], tree: Path, report) -> None:
                 last = [*last[-40:], line]
                 if time.monotonic() - said > PROGRESS_SECONDS:
                     said = time.monotonic()
-                    report(f"debug kernel: {files} of about {FILES} files compiled after {said - started:.0f} s")
+                    report(f"{name}: {files} of about {FILES} files compiled after {said - started:.0f} s")
         except BaseException:
             # Interrupted: make would go on.
             process.terminate()
             raise
     if process.returncode:
-        raise TestvmError("the debug kernel does not compile:\n" + "".join(last),
+        raise TestvmError(f"{name} does not compile:\n" + "".join(last),
                           hint="as root: tools/testvm/install-packages debug")
 
 
@@ -80,10 +85,16 @@ def source_version() -> str | None:
     return version if status == "installed" and TARBALL.exists() else None
 
 
-def directory_name(version: str) -> str:
+def configuration(name: str) -> str:
+    """Return what is asked for beyond allnoconfig."""
+    parts = [path.read_text(encoding="ascii") for path in CONFIGS[name]]
+    return "".join([*parts, f'CONFIG_LOCALVERSION="-minikvm-{name.removeprefix("6.1-")}"\n'])
+
+
+def directory_name(name: str, version: str) -> str:
     """Return the name in the cache: whatever changes the result changes it."""
-    recipe = hashlib.sha256(CONFIG.read_bytes() + repr((LEFT_OUT, KEPT, COMPILER)).encode())
-    return f"6.1-debug-{version}-{recipe.hexdigest()[:12]}"
+    recipe = hashlib.sha256((configuration(name) + repr((LEFT_OUT, KEPT, COMPILER))).encode())
+    return f"{name}-{version}-{recipe.hexdigest()[:12]}"
 
 
 def missing_options(wanted: str, got: str) -> list[str]:
@@ -101,11 +112,13 @@ def missing_options(wanted: str, got: str) -> list[str]:
     return missing
 
 
-def _configure(tree: Path, make: list[str]) -> None:
-    _must([*make, "allnoconfig", f"KCONFIG_ALLCONFIG={CONFIG}"], cwd=tree)
-    missing = missing_options(CONFIG.read_text(encoding="ascii"), (tree / ".config").read_text(encoding="ascii"))
+def _configure(name: str, tree: Path, make: list[str]) -> None:
+    wanted = configuration(name)
+    (tree / "wanted.config").write_text(wanted, encoding="ascii")
+    _must([*make, "allnoconfig", "KCONFIG_ALLCONFIG=wanted.config"], cwd=tree)
+    missing = missing_options(wanted, (tree / ".config").read_text(encoding="ascii"))
     if missing:
-        raise TestvmError(f"{CONFIG.name}: the kernel's configuration does not take: " + ", ".join(missing))
+        raise TestvmError(f"{name}: the kernel's configuration does not take: " + ", ".join(missing))
 
 
 def _keep(tree: Path, root: Path, release: str) -> None:
@@ -125,8 +138,8 @@ def _keep(tree: Path, root: Path, release: str) -> None:
             (tree / name).rename(headers / name)
 
 
-def build(root: Path, report) -> None:
-    """Build the kernel into the new directory root."""
+def build(name: str, root: Path, report) -> None:
+    """Build a kernel into the new directory root."""
     version = source_version()
     if version is None:
         raise TestvmError(f"the package {PACKAGE} is not installed", hint="as root: tools/testvm/install-packages debug")
@@ -134,22 +147,22 @@ def build(root: Path, report) -> None:
             "KBUILD_BUILD_TIMESTAMP=@0", "KBUILD_BUILD_USER=minikvm", "KBUILD_BUILD_HOST=minikvm"]
     started = time.monotonic()
     with tempfile.TemporaryDirectory(dir=root.parent) as scratch:
-        report(f"debug kernel: unpacking {PACKAGE} {version}")
+        report(f"{name}: unpacking {PACKAGE} {version}")
         _must(["tar", "-xJf", str(TARBALL), "-C", scratch, "--strip-components=1",
                *(f"--exclude={PACKAGE}/{pattern}" for pattern in LEFT_OUT)])
         tree = Path(scratch)
-        _configure(tree, make)
-        report("debug kernel: compiling (once; several minutes)")
-        _compile([*make, "bzImage"], tree, report)
+        _configure(name, tree, make)
+        report(f"{name}: compiling (once; several minutes)")
+        _compile(name, [*make, "bzImage"], tree, report)
         _must([*make, "modules_prepare"], cwd=tree)
         release = (tree / "include/config/kernel.release").read_text(encoding="ascii").strip()
         _keep(tree, root, release)
         (root / "release").write_text(release + "\n", encoding="ascii")
-    report(f"debug kernel: {release} built in {time.monotonic() - started:.0f} s")
+    report(f"{name}: {release} built in {time.monotonic() - started:.0f} s")
 
 
-def forget_old(kernels: Path) -> None:
+def forget_old(name: str, kernels: Path) -> None:
     """Remove all but the newest; work trees with other configurations may share the cache."""
-    found = sorted(kernels.glob("6.1-debug-*"), key=lambda path: path.stat().st_mtime, reverse=True)
+    found = sorted(kernels.glob(f"{name}-[0-9]*"), key=lambda path: path.stat().st_mtime, reverse=True)
     for path in found[NEWEST:]:
         shutil.rmtree(path, ignore_errors=True)

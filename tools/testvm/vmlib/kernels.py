@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Debian's kernels and the headers that match them, unpacked in the cache, and one built from its sources.
+"""Debian's kernels and the headers that match them, unpacked in the cache, and two built from its sources.
 
 Layout of the cache:
     kernels/NAME               link to the directory that is in use
@@ -33,9 +33,10 @@ SOURCES = {
     "6.12-cloud": Source("cloud-amd64", "bookworm-backports"),
 }
 
-# Built here with the kernel's checkers on.
+# Built here with the kernel's checkers on: all of them, and those that do not make Bochs slow.
 DEBUG = "6.1-debug"
-NAMES = sorted([*SOURCES, DEBUG])
+DEBUG_LIGHT = "6.1-debug-light"
+NAMES = sorted([*SOURCES, DEBUG, DEBUG_LIGHT])
 
 
 @dataclass(frozen=True)
@@ -124,26 +125,26 @@ def _relocate_headers(root: Path, release: str) -> None:
         raise TestvmError(f"the header packages of {release} hold no {top.name}")
 
 
-def _build(report) -> Path:
-    """Return the debug kernel; build it when sources or configuration are new."""
+def _build(name: str, report) -> Path:
+    """Return a debug kernel; build it when sources or configuration are new."""
     kernels = cache_dir() / "kernels"
     version = debugkernel.source_version()
     if version is None:
         # Without the sources whatever was built last has to do.
-        if (kernels / DEBUG / "complete").exists():
-            return (kernels / DEBUG).resolve()
+        if (kernels / name / "complete").exists():
+            return (kernels / name).resolve()
         raise TestvmError(f"the package {debugkernel.PACKAGE} is not installed",
                           hint="as root: tools/testvm/install-packages debug")
-    want = kernels / debugkernel.directory_name(version)
+    want = kernels / debugkernel.directory_name(name, version)
     if not (want / "complete").exists():
         kernels.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=kernels) as scratch:
             root = Path(scratch) / "root"
-            debugkernel.build(root, report)
+            debugkernel.build(name, root, report)
             (root / "complete").touch()
             shutil.rmtree(want, ignore_errors=True)
             root.rename(want)
-        debugkernel.forget_old(kernels)
+        debugkernel.forget_old(name, kernels)
     return want
 
 
@@ -153,9 +154,9 @@ def get_kernel(name: str, refresh: bool = False, report=lambda text: None) -> Ke
         raise TestvmError(f"unknown kernel {name}", hint="known: " + ", ".join(NAMES))
     link = cache_dir() / "kernels" / name
     # A build takes minutes, in which the other kernels can be used.
-    with locked(DEBUG if name == DEBUG else "kernels"):
-        if name == DEBUG or refresh or not (link / "complete").exists():
-            root = _build(report) if name == DEBUG else _fetch(name, SOURCES[name], report)
+    with locked("kernels" if name in SOURCES else name):
+        if name not in SOURCES or refresh or not (link / "complete").exists():
+            root = _fetch(name, SOURCES[name], report) if name in SOURCES else _build(name, report)
             link.unlink(missing_ok=True)
             link.symlink_to(root.name)
         root = link.resolve()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""debugkernel.py: configuration and cache of the debug kernel. Nothing is compiled."""
+"""debugkernel.py: configuration and cache of the debug kernels. Nothing is compiled."""
 
 import os
 import tempfile
@@ -25,10 +25,20 @@ class Options(unittest.TestCase):
             self.assertEqual(missing, debugkernel.missing_options(wanted, got), got)
 
     def test_name(self) -> None:
-        name = debugkernel.directory_name("6.1.9-1")
+        name = debugkernel.directory_name(kernels.DEBUG, "6.1.9-1")
         self.assertRegex(name, r"^6\.1-debug-6\.1\.9-1-[0-9a-f]{12}$")
         with mock.patch.object(debugkernel, "KEPT", []):
-            self.assertNotEqual(name, debugkernel.directory_name("6.1.9-1"))
+            self.assertNotEqual(name, debugkernel.directory_name(kernels.DEBUG, "6.1.9-1"))
+
+    def test_light(self) -> None:
+        full, light = (debugkernel.configuration(name) for name in (kernels.DEBUG, kernels.DEBUG_LIGHT))
+        for text, kasan in ((full, True), (light, False)):
+            self.assertIn("CONFIG_PROVE_LOCKING=y\n", text)
+            self.assertEqual(kasan, "CONFIG_KASAN=y\n" in text)
+        self.assertTrue(light.endswith('CONFIG_LOCALVERSION="-minikvm-debug-light"\n'))
+        # No option twice: the second would be taken, without a word.
+        options = [line.partition("=")[0] for line in full.splitlines() if line.startswith("CONFIG_")]
+        self.assertEqual(len(options), len(set(options)))
 
 
 class Keeping(unittest.TestCase):
@@ -62,16 +72,16 @@ class Cache(unittest.TestCase):
         self.kernels = Path(directory.name) / "minikvm" / "kernels"
         self.built = 0
 
-    def build(self, root: Path, report) -> None:
-        del report
+    def build(self, name: str, root: Path, report) -> None:
+        del name, report
         self.built += 1
         root.mkdir()
         (root / "release").write_text(RELEASE + "\n", encoding="ascii")
 
-    def get(self, version: str | None) -> kernels.Kernel:
+    def get(self, version: str | None, name: str = kernels.DEBUG) -> kernels.Kernel:
         with mock.patch.object(debugkernel, "source_version", lambda: version), \
                 mock.patch.object(debugkernel, "build", self.build):
-            return kernels.get_kernel(kernels.DEBUG)
+            return kernels.get_kernel(name)
 
     def test_once_for_each_version(self) -> None:
         self.assertEqual(RELEASE, self.get("6.1.9-1").release)
@@ -89,8 +99,11 @@ class Cache(unittest.TestCase):
         self.assertEqual(root, self.get(None).root)
 
     def test_old_ones_go(self) -> None:
+        light = self.get("6.1.0-1", kernels.DEBUG_LIGHT).root
+        os.utime(light, (0, 0))
         for number in range(5):
             root = self.get(f"6.1.{number}-1").root
             os.utime(root, (number, number))
-        self.assertEqual(debugkernel.NEWEST, len(list(self.kernels.glob("6.1-debug-*"))))
+        self.assertEqual(debugkernel.NEWEST, len(list(self.kernels.glob("6.1-debug-6*"))))
         self.assertTrue(root.exists())
+        self.assertTrue(light.exists())
