@@ -42,7 +42,9 @@ test:
 fuzz:
 	@$(MAKE) --no-print-directory -C selftests/unit fuzz $(if $(TIME),FUZZ_SECONDS=$(TIME))
 	@$(TESTVM)/install-packages test
-	@FUZZ_SECONDS=$(or $(TIME),60) SEED=$${SEED-$$(date +%s)} $(TESTVM)/run-tests svm/ioctl_fuzz_test
+	@$(TESTVM)/install-packages debug
+	@FUZZ_SECONDS=$(or $(TIME),60) SEED=$${SEED-$$(date +%s)} $(TESTVM)/run-tests svm/ioctl_fuzz_test svm/chaos_test \
+		svm/debug/ioctl_fuzz_test svm/debug/chaos_test
 
 mutate:
 	@$(MAKE) --no-print-directory -C selftests/unit mutate
@@ -98,7 +100,8 @@ help:
 	@echo '                      the kernel'\''s own KVM selftests, on stock KVM and on minikvm'
 	@echo '                      (MACHINE=svm|vmx; TESTS=GLOB)'
 	@echo 'make fuzz             random instructions and fuzzers against decoder and emulator, random'
-	@echo '                      ioctls in the SVM machine, a minute each (TIME=SECONDS; needs clang)'
+	@echo '                      ioctls and states in the SVM machine, the last two also with faults on'
+	@echo '                      the debug kernel, a minute each (TIME=SECONDS; needs clang)'
 	@echo 'make mutate           faults in decoder and emulator: which ones do the tests find?'
 	@echo 'make test-debug       all tests on kernels with their own checkers on (KASAN, lockdep,'
 	@echo '                      kmemleak ...), built at the first use'

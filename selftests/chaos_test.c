@@ -8,10 +8,10 @@
  * one that clears IF and makes no exits takes Bochs for ever. The seed is always the same unless SEED
  * is set.
  *
- * random_states does as much as emulators survive, always: guests of HLT alone, with random registers,
- * segments, control registers and page tables. Entries may be refused; in the end the vCPU is as good as
- * new. random_states_faults does it while allocations and copies fail, where the kernel can do that, and
- * so does CHAOS_SECONDS with CHAOS_FAULTS=1. Left out of the states there, because TCG does not survive them:
+ * random.states does as much as emulators survive, always, and with FUZZ_SECONDS as long as that: guests of
+ * HLT alone, with random registers, segments, control registers and page tables. Entries may be refused;
+ * in the end the vCPU is as good as new. random.states_faults does it while allocations and copies fail,
+ * where the kernel can do that, and so does CHAOS_SECONDS with CHAOS_FAULTS=1. Left out of the states there, because TCG does not survive them:
  *
  *   - EFER.LME without CR4.PAE: the host's CPU hangs after #VMEXIT (abi_vcpu_test, sregs_garbage);
  *   - a task register that holds no TSS, and rings 1 to 3 outside of long mode, virtual-8086 mode
@@ -426,23 +426,25 @@ static void check_usable(struct test_vcpu *vcpu, enum test_mode mode)
 	TEST_EQ(GUEST_CODE + 1, regs.rip, "RIP of the first HLT");
 }
 
-/* Bochs is slow. */
-static int states(void)
+/* Return: whether to go on. Bochs is slow. */
+static bool more_states(int done, uint64_t started)
 {
-	return test_cpu_is_tcg() ? 1600 : 80;
+	const char *seconds = getenv("FUZZ_SECONDS");
+
+	return seconds ? now_ms() - started < strtoul(seconds, NULL, 10) * 1000 :
+			 done < (test_cpu_is_tcg() ? 1600 : 80);
 }
 
-static void run_states(struct __test_metadata *_metadata, int states_per_vm)
+/* Return: how many. */
+static int run_states(struct __test_metadata *_metadata, int states_per_vm)
 {
 	struct sigaction action = { .sa_handler = on_alarm };
-	int log_before, entered = 0, left_out = 0, i, k;
-	uint64_t started;
+	int log_before = log_bytes(), entered = 0, left_out = 0, i, k;
+	uint64_t started = now_ms();
 
-	log_before = log_bytes();
-	started = now_ms();
 	setenv("SEED", "0x600df00d", 0);
 	sigaction(SIGALRM, &action, NULL);
-	for (i = 0; i < states(); i += states_per_vm) {
+	for (i = 0; more_states(i, started); i += states_per_vm) {
 		enum test_mode mode = rand_below(MODE_NUM);
 		struct test_vcpu *vcpu = vm_with_log(mode, (struct guest_code){});
 
@@ -464,19 +466,31 @@ static void run_states(struct __test_metadata *_metadata, int states_per_vm)
 	TEST_CHECK(log_bytes() - log_before < LOG_BYTES * (1 + (now_ms() - started) / 10000),
 		   "%d bytes more in the kernel's log",
 		   log_bytes() - log_before);
-	TH_LOG("%d states, %d left out or refused, %d entered, %u faults", states(), left_out, entered,
-	       faults);
-	EXPECT_LT(states() / 8, entered);
+	TH_LOG("%d states, %d left out or refused, %d entered, %u faults", i, left_out, entered, faults);
+	EXPECT_LT(i / 8, entered);
+	return i;
 }
 
-TEST(random_states)
+FIXTURE(random) {};
+
+FIXTURE_SETUP(random)
+{
+}
+
+FIXTURE_TEARDOWN(random)
+{
+}
+
+#define AS_LONG_AS_FUZZ_SECONDS	(24 * 3600)
+
+TEST_F_TIMEOUT(random, states, AS_LONG_AS_FUZZ_SECONDS)
 {
 	if (!test_device_is_minikvm())
 		SKIP(return, "minikvm only");
 	run_states(_metadata, 40);
 }
 
-TEST(random_states_faults)
+TEST_F_TIMEOUT(random, states_faults, AS_LONG_AS_FUZZ_SECONDS)
 {
 	if (!test_device_is_minikvm())
 		SKIP(return, "minikvm only");
@@ -484,8 +498,7 @@ TEST(random_states_faults)
 		SKIP(return, "this kernel has no fault injection");
 	fail_nth = faults_open();
 	/* Few states: page tables are allocated at the first run. */
-	run_states(_metadata, 4);
-	EXPECT_LE(states() / 80, faults);
+	EXPECT_LE(run_states(_metadata, 4) / 80, faults);
 }
 
 TEST_HARNESS_MAIN
