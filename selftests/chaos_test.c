@@ -8,10 +8,11 @@
  * one that clears IF and makes no exits takes Bochs for ever. The seed is always the same unless SEED
  * is set.
  *
- * random.states does as much as emulators survive, always, and with FUZZ_SECONDS as long as that: guests of
- * HLT alone, with random registers, segments, control registers and page tables. Entries may be refused;
- * in the end the vCPU is as good as new. random.states_faults does it while allocations and copies fail,
- * where the kernel can do that, and so does CHAOS_SECONDS with CHAOS_FAULTS=1. Left out of the states there, because TCG does not survive them:
+ * random.states does as much as emulators survive, always, and with FUZZ_SECONDS as long as that:
+ * guests of HLT alone, with random registers, segments, control registers and page tables. Entries may
+ * be refused; in the end the vCPU is as good as new. random.states_faults does it while allocations
+ * and copies fail, where the kernel can do that, and so does CHAOS_SECONDS with CHAOS_FAULTS=1. Left
+ * out of the states there, because TCG does not survive them:
  *
  *   - EFER.LME without CR4.PAE: the host's CPU hangs after #VMEXIT (abi_vcpu_test, sregs_garbage);
  *   - a task register that holds no TSS, and rings 1 to 3 outside of long mode, virtual-8086 mode
@@ -431,7 +432,7 @@ static bool more_states(int done, uint64_t started)
 {
 	const char *seconds = getenv("FUZZ_SECONDS");
 
-	return seconds ? now_ms() - started < strtoul(seconds, NULL, 10) * 1000 :
+	return seconds && *seconds ? now_ms() - started < strtoul(seconds, NULL, 10) * 1000 :
 			 done < (test_cpu_is_tcg() ? 1600 : 80);
 }
 
@@ -456,7 +457,8 @@ static int run_states(struct __test_metadata *_metadata, int states_per_vm)
 			}
 			run_state(vcpu);
 			run_state(vcpu);
-			if (vcpu->run->exit_reason != KVM_EXIT_FAIL_ENTRY)
+			/* Not what run_slice() has put there: a fault may have come before the entry. */
+			if (vcpu->run->exit_reason != KVM_EXIT_FAIL_ENTRY && vcpu->run->exit_reason != ~0u)
 				entered++;
 			check_usable(vcpu, mode);
 		}
@@ -471,6 +473,7 @@ static int run_states(struct __test_metadata *_metadata, int states_per_vm)
 	return i;
 }
 
+/* Of nothing: only tests with one can take longer than half a minute. */
 FIXTURE(random) {};
 
 FIXTURE_SETUP(random)
@@ -498,7 +501,7 @@ TEST_F_TIMEOUT(random, states_faults, AS_LONG_AS_FUZZ_SECONDS)
 		SKIP(return, "this kernel has no fault injection");
 	fail_nth = faults_open();
 	/* Few states: page tables are allocated at the first run. */
-	EXPECT_LE(run_states(_metadata, 4) / 80, faults);
+	EXPECT_LE(run_states(_metadata, 4) / (test_cpu_is_tcg() ? 10 : 40), faults);
 }
 
 TEST_HARNESS_MAIN

@@ -93,7 +93,7 @@ union any_arg {
 	struct kvm_msr_filter filter;
 	struct {
 		struct kvm_signal_mask head;
-		uint64_t mask;
+		uint8_t mask[8];
 	} sigmask;
 	uint8_t xsave[8192];
 };
@@ -419,7 +419,7 @@ static void set_argument(const struct machine *m, unsigned long request)
 		break;
 	case KVM_SET_SIGNAL_MASK:
 		any.sigmask.head.len = sizeof(any.sigmask.mask);
-		any.sigmask.mask = 0;
+		memset(any.sigmask.mask, 0, sizeof(any.sigmask.mask));
 		break;
 	case KVM_GET_MSR_FEATURE_INDEX_LIST:
 	case KVM_GET_MSR_INDEX_LIST:

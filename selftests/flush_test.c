@@ -243,7 +243,7 @@ TEST(tags_used_up_without_entry)
 	struct sigaction action = { .sa_handler = no_action };
 	struct {
 		struct kvm_signal_mask mask;
-		uint64_t signals;
+		uint8_t signals[8];
 	} none = { .mask.len = sizeof(none.signals) };
 	struct test_vcpu *first[MORE_THAN_ASIDS], *mover, *last;
 	sigset_t usr1, before;

@@ -926,7 +926,10 @@ static void alarm_after(unsigned int usec)
 	timer_settime(me->timer, 0, &when, NULL);
 }
 
-/* An ioctl with a fault in it. No signal is to come then: it would be the delivery that fails. */
+/*
+ * An ioctl with a fault in it. No signal is to come then, as its delivery would be what fails, but for
+ * KVM_RUN, which has no argument here: see faults_run().
+ */
 static long ioctl_with_fault(const struct target *t, unsigned long request, unsigned long arg)
 {
 	unsigned int n = 1 + below(one_in(2) ? 4 : 40);

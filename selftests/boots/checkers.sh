@@ -3,8 +3,11 @@
 #
 # checkers.sh
 #
-# The debug kernel's checkers notice what they are there for: the kernel's own LKDTM commits a crime of each
-# kind, and the log must name it. What goes wrong here takes CPUs 1 and 2 out of use.
+# The debug kernel's checkers notice what they are there for: the kernel's own LKDTM commits a crime, and the
+# log must name it. It has none against the order of locks, RCU or kmemleak, and is not compiled with UBSAN,
+# for which this looks into the module. What goes wrong here takes CPUs 1 and 2 out of use.
+
+# shellcheck disable=SC2034 # for tap.sh
 
 # shellcheck source=/dev/null
 . /boots/tap.sh
@@ -36,12 +39,12 @@ caught() {
 
 # A machine with such CPUs does not end in order.
 if [ "$(lifecycle boots)" -ne 1 ]; then
-	number=16
+	number=15
 	result 0 "the machine is reset"
 	exit
 fi
 
-plan 17
+plan 16
 # Whatever passes on what is printed here has to stay on a CPU that works.
 for pid in /proc/[0-9]*; do
 	taskset -p 1 "${pid#/proc/}" >/dev/null 2>&1
@@ -81,7 +84,6 @@ dmesg -c >/dev/null
 crime 2 SOFTLOCKUP
 check "SOFTLOCKUP" noticed "soft lockup - CPU#2"
 
-check "the machine can be reset" test -w /proc/sysrq-trigger
 sleep 2
 echo 1 >/proc/sys/kernel/sysrq
 echo b >/proc/sysrq-trigger

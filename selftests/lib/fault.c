@@ -80,7 +80,7 @@ int faults_run(int fail_nth, unsigned int n, int fd, int signum, bool *fired)
 {
 	struct {
 		struct kvm_signal_mask head;
-		uint64_t none;
+		uint8_t none[8];
 	} mask = { .head.len = sizeof(mask.none) };
 	sigset_t blocked, before;
 	int ret;

@@ -1,5 +1,4 @@
 # Which lines of the module do the machine tests execute? For tools/testvm/coverage.
-cpu=max,-la57
 tests=*
 cpus=2
 memory=1024
